@@ -1,0 +1,150 @@
+// The operator interface: what a kind of operator is. The one header for operator authors.
+//
+// A kind is one file that exports one `struct weir_operator`. A task creates one instance; all
+// calls on an instance come from the worker that owns the task, except plan, publish and report,
+// which come from the agent while no worker runs. An instance reads time, memory and the outside
+// only through its context, keeps no mutable statics and never blocks.
+#pragma once
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/counters.h"
+#include "dataplane/param.h"
+#include "state/batch.h"
+
+#define WEIR_OPERATOR_VERSION 1
+#define WEIR_OUTPUTS_MAX 8
+#define WEIR_KEYS_MAX 8
+
+enum weir_flow {
+	WEIR_DONE,   // all of it is done
+	WEIR_FULL,   // the output is full: stop, return WEIR_FULL; you are called again
+	WEIR_IDLE,   // produce: nothing is due before ctx->deadline_ns
+	WEIR_END,    // produce: the input has ended
+	WEIR_FAILED, // weir_fail has said why; the job stops
+};
+
+struct weir_output {
+	const char *name; // "" for an only one
+	struct weir_schema schema;
+};
+
+// What an operator of a job is, worked out once before it runs and then read by all its tasks.
+struct weir_plan {
+	const struct weir_value *params;  // validated against the kind's table
+	const struct weir_schema *input;  // NULL for a source
+	const char *id;                   // the operator's id in the job
+	const struct weir_plan *upstream; // of the input; NULL for a source
+	// plan() fills in:
+	struct weir_output outputs[WEIR_OUTPUTS_MAX];
+	uint32_t output_count;
+	uint16_t keys[WEIR_KEYS_MAX]; // fields of the input that decide which task gets a record
+	uint32_t key_count;           // 0: not keyed
+	uint64_t fields_used;         // a bit per field of the input that is ever read
+	uint32_t parallelism_max;     // 0: any
+	size_t shared_bytes;          // source: memory all tasks share, see share()
+	void *detail;                 // the kind's own, freed by unplan
+	// the runtime's:
+	void *shared;
+	void (*error)(struct weir_plan *plan, const struct weir_value *at, const char *text);
+	void *error_sink;
+};
+
+// Report what is wrong with value `at` of a plan (place and path are added), with a remedy.
+void weir_plan_error(struct weir_plan *plan, const struct weir_value *at, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+struct arena;
+struct pool;
+struct snapshot_writer;
+struct snapshot_reader;
+struct chain_link;
+
+// What an instance sees of the world.
+struct weir_context {
+	int64_t now_ns;      // time of this step
+	int64_t deadline_ns; // produce sets it before it returns WEIR_IDLE
+	uint64_t produced;   // produce adds the records it emitted, of all variants
+	uint32_t task_index, task_count;
+	struct arena *arena; // for create() only
+	struct pool *pool;   // state memory, any time
+	struct weir_counters *counters;
+	struct chain_link *link; // the runtime's
+	char error[512];
+};
+
+// Record why the job must stop.  Returns WEIR_FAILED.
+enum weir_flow weir_fail(struct weir_context *ctx, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+// Pass a batch on. It is always taken; its memory must stay as it is until the operator is called
+// again. On WEIR_FULL emit nothing more and return WEIR_FULL.
+enum weir_flow weir_emit(struct weir_context *ctx, const struct weir_batch *batch);
+
+// Source only: promise that no later record has a time before watermark_ns. Same rules.
+enum weir_flow weir_emit_watermark(struct weir_context *ctx, int64_t watermark_ns);
+
+static inline void weir_drop(struct weir_context *ctx, enum weir_drop reason, uint64_t records)
+{
+	ctx->counters->dropped[reason] += records;
+}
+
+// Result figures of an operator for the report; tasks' values of a name are added up mod 2^64.
+struct weir_reporter {
+	void (*add)(struct weir_reporter *reporter, const char *name, uint64_t value);
+};
+
+enum weir_role { WEIR_SOURCE, WEIR_TRANSFORM, WEIR_SINK };
+
+struct weir_operator {
+	uint32_t size;    // sizeof(struct weir_operator)
+	uint32_t version; // WEIR_OPERATOR_VERSION
+	const char *kind;
+	const char *summary; // one sentence for help and the reference
+	enum weir_role role;
+	bool partial; // run on parts first and again on the union, it gives the same result
+	const struct weir_param *params;
+
+	// Check parameters against the input and fill in the plan.  Returns 0, or -EINVAL after
+	// weir_plan_error.  Thread: agent.
+	int (*plan)(struct weir_plan *plan);
+	void (*unplan)(struct weir_plan *plan); // may be NULL
+	// Source with shared_bytes: fill memory that all tasks share, before the clock starts.
+	// Returns 0 or -errno after weir_plan_error.  Thread: agent.
+	int (*share)(struct weir_plan *plan, void *memory);
+
+	// Make an instance, all its fixed memory from ctx->arena.  Returns 0 or -errno; a message in
+	// ctx->error by weir_fail says why.
+	int (*create)(struct weir_context *ctx, const struct weir_plan *plan, void **ret_self);
+	void (*destroy)(void *self); // NULL-safe; without publish before it, leaves nothing visible
+
+	// Source: emit at most records_max records from the current position.
+	enum weir_flow (*produce)(void *self, struct weir_context *ctx, uint64_t records_max);
+
+	// Consume rows of `in` (move its position) until it is empty or the output is full. Emitted
+	// batches may point into `in`.
+	enum weir_flow (*process)(void *self, struct weir_context *ctx, struct weir_batch *in);
+	// No later input has a time before watermark_ns; the runtime passes it on when this returns
+	// WEIR_DONE. May be NULL, as may finish.
+	enum weir_flow (*watermark)(void *self, struct weir_context *ctx, int64_t watermark_ns);
+	// The input has ended: flush. (At a natural end watermark(INT64_MAX) came before.)
+	enum weir_flow (*finish)(void *self, struct weir_context *ctx);
+
+	// Write and read all that future output depends on, in one section that is already open.
+	// NULL: stateless. restore returns 0 or -errno.
+	uint32_t state_version;
+	void (*snapshot)(const void *self, struct snapshot_writer *w);
+	int (*restore)(void *self, struct weir_context *ctx, struct snapshot_reader *r);
+
+	// Sink: make the output visible, after every task of the job has finished well.
+	// Thread: agent.  Returns 0 or -errno after weir_fail.
+	int (*publish)(void *self, struct weir_context *ctx);
+	void (*report)(const void *self, struct weir_reporter *reporter); // may be NULL
+};
+
+// The kinds built in, NULL at the end.
+extern const struct weir_operator *const weir_operators[];
+const struct weir_operator *weir_operator_find(const char *kind);
