@@ -1,0 +1,58 @@
+// The engine: a planned job brought to life on pinned workers of this process. The agent (the
+// calling thread, unpinned) creates it, starts it, polls it and takes its results.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/job_plan.h"
+
+enum engine_wait { ENGINE_WAIT_SPIN, ENGINE_WAIT_YIELD, ENGINE_WAIT_SLEEP };
+
+struct engine_config {
+	const struct job_plan *plan;
+	const int *worker_cpus;  // OS index of the CPU a worker is pinned to
+	const int *worker_nodes; // OS index of its NUMA node
+	enum engine_wait wait;
+};
+
+enum engine_state { ENGINE_RUNNING, ENGINE_FINISHED, ENGINE_INTERRUPTED, ENGINE_FAILED };
+
+// Figures of one operator, summed over its tasks (shares: averaged).
+struct engine_figures {
+	struct weir_counters counters;
+	uint32_t tasks;
+	double busy_share;          // of run time, spent in steps that did work
+	double backpressured_share; // of run time, spent waiting for output credit
+};
+
+struct engine;
+
+// Start EAL once per process; huge pages where there are any, else without.  Returns 0 or -errno
+// with a reason on stderr. *ret_huge tells which.
+int engine_eal_start(uint64_t no_huge_bytes, bool *ret_huge);
+
+// Build tasks, channels and arenas, lay out shared source memory.  Returns 0 or -errno; `error`
+// says why.
+int engine_create(const struct engine_config *config, char *error, uint32_t error_bytes,
+	struct engine **ret_engine);
+void engine_destroy(struct engine *engine); // NULL-safe; removes what sinks did not publish
+
+int engine_start(struct engine *engine);
+// Thread: agent, any rate.  Returns the state; FAILED fills in engine_error().
+enum engine_state engine_poll(struct engine *engine);
+// Stop the sources; what is under way is finished, open windows stay unfired.
+void engine_interrupt(struct engine *engine);
+// Stop the workers where they are; nothing may be published afterwards.
+void engine_abort(struct engine *engine);
+// After FINISHED or INTERRUPTED: make all sinks' output visible.  Returns 0 or -errno.
+int engine_publish(struct engine *engine);
+
+const char *engine_error(const struct engine *engine);
+double engine_seconds(const struct engine *engine); // from start to the last task's end
+// `operator_index` as in the plan; harmlessly torn while running.
+void engine_figures(const struct engine *engine, uint32_t operator_index,
+	struct engine_figures *ret_figures);
+// Result figures of the operator (see weir_operator.report), added up over its tasks.
+void engine_report(const struct engine *engine, uint32_t operator_index,
+	struct weir_reporter *reporter);
