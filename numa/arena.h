@@ -17,8 +17,9 @@ struct arena {
 	int node;               // OS index of the NUMA node asked for, -1: any
 };
 
-// Map `bytes` (rounded up to whole pages) on NUMA node `node` (OS index, -1: any), in huge pages
-// where there are any, else transparent ones, and touch every page (prefault) unless `lazy`.
+// Map `bytes` (rounded up to whole pages) on NUMA node `node` (OS index, -1: any; preferred, so a
+// full node spills to another), in huge pages where there are any, else transparent ones, and touch
+// every page (prefault) unless `lazy`. Less than one huge page (2 MiB) gets small pages.
 // Thread: any.  Returns 0 or -errno.
 int arena_create(struct arena *arena, size_t bytes, int node, bool lazy);
 
