@@ -36,6 +36,18 @@ static inline bool record_is_null(const uint8_t *record, uint32_t field)
 	return word >> (field % 32) & 1;
 }
 
+// Bit i: field i is null.
+static inline uint64_t record_nulls(const struct weir_schema *schema, const uint8_t *record)
+{
+	uint64_t both = 0;
+	uint32_t first = 0;
+	if (schema->null_words == 2)
+		memcpy(&both, record + RECORD_HEADER_BYTES, sizeof(both));
+	else if (schema->null_words == 1)
+		memcpy(&first, record + RECORD_HEADER_BYTES, sizeof(first));
+	return both | first;
+}
+
 static inline int64_t record_int64(const uint8_t *record, uint32_t offset)
 {
 	int64_t value;
@@ -43,6 +55,26 @@ static inline int64_t record_int64(const uint8_t *record, uint32_t offset)
 	return value;
 }
 
+static inline bool record_bool(const uint8_t *record, uint32_t offset)
+{
+	return record[offset] != 0;
+}
+
+static inline double record_float64(const uint8_t *record, uint32_t offset)
+{
+	double value;
+	memcpy(&value, record + offset, sizeof(value));
+	return value;
+}
+
+static inline __int128 record_decimal(const uint8_t *record, uint32_t offset)
+{
+	__int128 value;
+	memcpy(&value, record + offset, sizeof(value));
+	return value;
+}
+
+// A null text reads as empty, its data being the record's start.
 static inline struct weir_slice record_slice(const uint8_t *record, uint32_t offset)
 {
 	uint32_t at[2];
@@ -69,8 +101,10 @@ void record_set_text(struct record_builder *b, uint32_t field, const void *data,
 // Pad and write the length.  Returns the record's whole length, or 0 when it did not fit.
 uint32_t record_end(struct record_builder *b);
 
-// Check a record from outside (file, network) against its schema: length, padding, null bits,
-// zero bytes under nulls, text offsets and UTF-8.  Returns 0 or -EBADMSG.
+// Check a record from outside (file, network) at the start of `bytes` bytes, more may follow it,
+// against its schema: length, variant, padding, null bits, zero bytes under nulls, bools, decimals
+// within their precision, text offsets and UTF-8. Exactly the bytes the builder could have made
+// pass; afterwards every accessor stays inside.  Returns 0 or -EBADMSG.
 int record_validate(const struct weir_schema *schema, const uint8_t *record, uint32_t bytes);
 
 // XXH3-64, seed 0, of the whole record: one term of the output hash.

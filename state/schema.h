@@ -25,6 +25,11 @@ struct weir_field {
 	uint32_t offset;   // bytes from the record's start, set by schema_layout
 };
 
+// Bytes of the fixed part that no field covers; always zero.
+struct weir_hole {
+	uint32_t offset, bytes;
+};
+
 struct weir_schema {
 	char name[64];    // of the output it belongs to, "" for an only one
 	uint16_t variant; // which of a source's schemas
@@ -32,6 +37,10 @@ struct weir_schema {
 	uint32_t null_words;
 	uint32_t fixed_bytes; // header, null words and fields; texts start here
 	bool has_text;        // any string or bytes field
+	uint8_t text_count, texts[SCHEMA_FIELDS_MAX]; // which fields are texts, in order
+	uint8_t picky_count, picky[SCHEMA_FIELDS_MAX]; // which are bools or decimals
+	uint8_t hole_count;
+	struct weir_hole holes[SCHEMA_FIELDS_MAX];
 	struct weir_field fields[SCHEMA_FIELDS_MAX];
 };
 
@@ -40,12 +49,13 @@ struct weir_schema {
 int schema_add(struct weir_schema *schema, const char *name, enum weir_type type,
 	uint8_t precision, uint8_t scale);
 
-// Compute null_words, offsets and fixed_bytes from the fields; call once all are added.
+// Compute null_words, offsets, holes and fixed_bytes from the fields; call once all are added.
 void schema_layout(struct weir_schema *schema);
 
-// Returns the field's index, or -1.
+// Before schema_layout too.  Returns the field's index, or -1.
 int schema_find(const struct weir_schema *schema, const char *name);
 
+// Same variant and fields, so that either reads the other's records; the name does not count.
 bool schema_equal(const struct weir_schema *a, const struct weir_schema *b);
 
 // "int64", "decimal(38,0)" …; parsing accepts exactly what naming prints.
