@@ -43,7 +43,7 @@ struct weir_plan {
 	uint32_t output_count;
 	uint16_t keys[WEIR_KEYS_MAX]; // fields of the input that decide which task gets a record
 	uint32_t key_count;           // 0: not keyed
-	uint64_t fields_used;         // a bit per field of the input that is ever read
+	uint64_t fields_used;         // a bit per field of the input that is read or passed on
 	uint32_t parallelism_max;     // 0: any
 	size_t shared_bytes;          // source: memory all tasks share, see share()
 	void *detail;                 // the kind's own, freed by unplan

@@ -10,7 +10,7 @@ enum weir_param_type {
 	WEIR_PARAM_BOOL,     // true, false
 	WEIR_PARAM_INT,      // 123, with min and max
 	WEIR_PARAM_DURATION, // 10s, 250ms, 1h: in ns
-	WEIR_PARAM_SIZE,     // 64KiB, 1GiB, 4096: in bytes
+	WEIR_PARAM_SIZE,     // 64B, 64KiB, 1GiB: in bytes
 	WEIR_PARAM_RATE,     // 10000/s, 1M/s, 600/min: events a second (a bare number: a second)
 	WEIR_PARAM_STRING,
 	WEIR_PARAM_CHOICE,     // one of `choices`, separated by '|'; integer holds its index
@@ -27,7 +27,7 @@ struct weir_param {
 	enum weir_param_type type;
 	bool required;
 	const char *default_text; // as a user would write it; NULL: absent unless given
-	int64_t min, max;         // INT, DURATION, SIZE, RATE: bounds; both 0: at least 0
+	int64_t min, max;         // INT, DURATION, SIZE, RATE: bounds; max <= min: none above
 	const char *choices;
 	const struct weir_param *children; // MAP
 	const char *doc;                   // one sentence, with the unit
@@ -42,7 +42,7 @@ struct weir_value {
 	const char *text; // SCALAR: as written; OPERATOR: its kind
 	int64_t integer;  // SCALAR, per its table type: ns, bytes, per second, index, 0 or 1
 	const char *file;
-	uint32_t line; // from 1; 0: a default or from the command line
+	uint32_t line; // from 1, a default's is its map's; 0: from the command line, `file` is the flag
 	uint32_t count;
 	struct weir_value **items; // LIST and MAP
 };

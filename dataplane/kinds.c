@@ -1,0 +1,15 @@
+#include <string.h>
+
+#include "dataplane/operator.h"
+
+const struct weir_operator *const weir_operators[] = {
+	NULL,
+};
+
+const struct weir_operator *weir_operator_find(const char *kind)
+{
+	for (const struct weir_operator *const *at = weir_operators; *at; at++)
+		if (strcmp((*at)->kind, kind) == 0)
+			return *at;
+	return NULL;
+}
