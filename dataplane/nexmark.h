@@ -1,0 +1,39 @@
+// The NEXMark generator, bit for bit Apache Beam's with one generator (numEventGenerators 1):
+// auctions, the people who open them and the bids on them, as records in the pinned format.
+// An event depends on its number alone, so any part of the sequence can be made on its own.
+#pragma once
+
+#include <stdint.h>
+
+#include "state/record.h"
+
+enum nexmark_kind { NEXMARK_PERSON, NEXMARK_AUCTION, NEXMARK_BID, NEXMARK_KINDS };
+
+#define NEXMARK_BASE_MS INT64_C(1436918400000) // 2015-07-15T00:00:00Z
+#define NEXMARK_RECORD_ROOM 1024u              // bytes nexmark_record may touch
+#define NEXMARK_EPOCH_EVENTS 50u // any so many events in a row, from a multiple of it, take
+#define NEXMARK_EPOCH_BYTES 8848u // at most so many bytes; 7,764 on average
+#define NEXMARK_RATE_MAX INT64_C(2147483647)
+#define NEXMARK_GROUP_MAX INT64_C(1000000000)
+#define NEXMARK_EVENTS_MAX INT64_C(1000000000000000)
+
+struct nexmark {
+	uint64_t events;   // numbers 0 to events - 1
+	uint64_t group;    // events are out of order within groups of so many; 1: in order
+	uint64_t delay_us; // event time from one event to the next
+};
+
+// Set up for `rate` events a second of event time. Bounds above; each at least 1, events may be 0.
+// Returns 0, -EINVAL (out of bounds) or -ERANGE (event time would leave what int64 ns can hold).
+int nexmark_init(struct nexmark *n, int64_t events, int64_t rate, int64_t group);
+
+// "person", "auction", "bid"; outputs and record variants in this order.
+const char *nexmark_kind_name(enum nexmark_kind kind);
+void nexmark_schema(enum nexmark_kind kind, struct weir_schema *ret_schema);
+
+// Write the record of event `number` to `out` (aligned to 8, NEXMARK_RECORD_ROOM bytes).
+// Thread: any.  Returns its length.
+uint32_t nexmark_record(const struct nexmark *n, uint64_t number, uint8_t *out);
+
+// The watermark when event `number` is due: no event from `number` on is earlier.
+int64_t nexmark_watermark_ns(const struct nexmark *n, uint64_t number);
