@@ -7,23 +7,25 @@
 #include <stdint.h>
 
 #define SNAPSHOT_BLOCK_BYTES (64u << 10)
+#define SNAPSHOT_NAME_BYTES 32
 #define SNAPSHOT_VERSION 1
 #define SNAPSHOT_READER_MIN 1
 
 // Where a snapshot's bytes go. A writer never allocates; the sink is memory taken at start.
+// Positions count payload, that is without the blocks' checksums.
 struct snapshot_writer {
 	uint8_t *out;
 	size_t room;
-	size_t used;        // bytes of finished and open blocks; over `room`: did not fit
-	size_t block_start;
-	size_t section_start;
+	size_t at;            // payload written
+	size_t section_start; // of the open section's header
+	uint32_t section_count;
 	bool in_section;
-	bool overflow;
+	bool overflow; // it did not fit: nothing more is written
 };
 
 void snapshot_begin(struct snapshot_writer *w, void *out, size_t room);
 // A section belongs to an operator or to the task itself; `name` is at most 31 bytes and `version`
-// is the state schema's. Sections do not nest.
+// is the state schema's. Begins a section and ends the one before; names should differ.
 void snapshot_section(struct snapshot_writer *w, const char *name, uint32_t version);
 void snapshot_bytes(struct snapshot_writer *w, const void *data, size_t bytes);
 void snapshot_u32(struct snapshot_writer *w, uint32_t value);
@@ -34,17 +36,23 @@ int snapshot_end(struct snapshot_writer *w, size_t *ret_bytes);
 
 struct snapshot_reader {
 	const uint8_t *data;
-	size_t bytes;
-	size_t at;            // position in the payload stream
-	size_t section_limit; // where the current section's payload ends
+	size_t payload_bytes;
+	size_t at;            // position in the payload
+	size_t section_limit; // where the current section ends
 	int error;            // 0, or the first -errno; reads after it return zeros
 };
 
-// Verify magic, versions and every block's checksum.  Returns 0, -EBADMSG (damaged) or -ENOTSUP
-// (written for a later reader).
+// Verify every block's checksum, magic, versions and the shape of all sections; only then is
+// anything in it believed. The data must stay as it is while the reader is used.
+// Returns 0, -EBADMSG (damaged or cut) or -ENOTSUP (written for a later reader).
 int snapshot_open(struct snapshot_reader *r, const void *data, size_t bytes);
 // Go to the section with this name.  Returns 0 and its version, or -ENOENT.
 int snapshot_find(struct snapshot_reader *r, const char *name, uint32_t *ret_version);
+// Go to the section behind the current one, at first the first.  Returns 0, its name and version,
+// or -ENOENT.
+int snapshot_next(struct snapshot_reader *r, char ret_name[SNAPSHOT_NAME_BYTES],
+	uint32_t *ret_version);
+// A read beyond the section's end gives zeros and sets `error` to -EBADMSG, for good.
 void snapshot_read(struct snapshot_reader *r, void *out, size_t bytes);
 uint32_t snapshot_read_u32(struct snapshot_reader *r);
 uint64_t snapshot_read_u64(struct snapshot_reader *r);
