@@ -14,6 +14,14 @@ struct engine_config {
 	const int *worker_cpus;  // OS index of the CPU a worker is pinned to
 	const int *worker_nodes; // OS index of its NUMA node
 	enum engine_wait wait;
+	bool watch_gaps; // keep the gaps between clock readings, see engine_gaps
+	void (*on_worker)(void *argument); // called by each worker's thread before its first step
+	void *on_worker_argument;
+};
+
+// A span in which a worker did not read its clock.
+struct engine_gap {
+	int64_t from_ns, to_ns;
 };
 
 enum engine_state { ENGINE_RUNNING, ENGINE_FINISHED, ENGINE_INTERRUPTED, ENGINE_FAILED };
@@ -26,11 +34,17 @@ struct engine_figures {
 	double backpressured_share; // of run time, spent waiting for output credit
 };
 
+enum { ENGINE_GAPS_MAX = 1 << 18, ENGINE_GAP_NS = 10000 };
+
 struct engine;
 
 // Start EAL once per process; huge pages where there are any, else without.  Returns 0 or -errno
 // with a reason on stderr. *ret_huge tells which.
 int engine_eal_start(uint64_t no_huge_bytes, bool *ret_huge);
+
+// Lay out the memory that a source's tasks share, in `arena`. engine_create does it for sources
+// that have none yet; a benchmark does it once and runs many engines over it.
+int engine_share(struct weir_plan *plan, const struct weir_operator *kind, struct arena *arena);
 
 // Build tasks, channels and arenas, lay out shared source memory.  Returns 0 or -errno; `error`
 // says why.
@@ -49,6 +63,7 @@ void engine_abort(struct engine *engine);
 int engine_publish(struct engine *engine);
 
 const char *engine_error(const struct engine *engine);
+int64_t engine_started_ns(const struct engine *engine); // by clock_now_ns
 double engine_seconds(const struct engine *engine); // from start to the last task's end
 // `operator_index` as in the plan; harmlessly torn while running.
 void engine_figures(const struct engine *engine, uint32_t operator_index,
@@ -56,3 +71,8 @@ void engine_figures(const struct engine *engine, uint32_t operator_index,
 // Result figures of the operator (see weir_operator.report), added up over its tasks.
 void engine_report(const struct engine *engine, uint32_t operator_index,
 	struct weir_reporter *reporter);
+
+// Gaps of over 10 us between two readings of a worker's clock, in order; once the worker stopped.
+// Returns how many there were; at most `ENGINE_GAPS_MAX` are kept in *ret_gaps.
+uint64_t engine_gaps(const struct engine *engine, uint32_t worker,
+	const struct engine_gap **ret_gaps);

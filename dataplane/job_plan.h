@@ -10,7 +10,7 @@
 // An operator of the job with its place in a task's chain.
 struct plan_step {
 	const struct weir_operator *kind;
-	const struct weir_plan *plan;
+	struct weir_plan *plan;
 	const struct weir_schema *input; // what its batches look like here; NULL for a source
 	uint32_t operator_index;         // in the job, for counters and the report
 };

@@ -1,0 +1,37 @@
+// A chain: the fused operators of one task, called one into the next; a link remembers what its
+// operator could not finish because the output behind it was full.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/operator.h"
+
+enum chain_pending { PENDING_NONE, PENDING_BATCH, PENDING_WATERMARK, PENDING_FINISH };
+
+struct chain_link {
+	const struct weir_operator *kind;
+	void *self;
+	struct chain_link *next; // NULL behind the last
+	const struct weir_schema *input;
+	struct weir_context ctx;
+	struct weir_counters counters;
+	uint32_t operator_index;
+	bool emits_packed; // records_out is the next link's records_in
+	enum chain_pending pending;
+	struct weir_batch batch;
+	int64_t watermark_ns;
+};
+
+// All functions: owner's thread.  Return WEIR_DONE, WEIR_FULL (something is pending; resume before
+// anything else) or WEIR_FAILED.
+
+// Give the first transforming link a batch, a watermark, the end.
+enum weir_flow chain_batch(struct chain_link *link, const struct weir_batch *batch);
+enum weir_flow chain_watermark(struct chain_link *link, int64_t watermark_ns);
+enum weir_flow chain_finish(struct chain_link *link);
+
+// Go on with whatever is pending in links[0..count), the last first.
+enum weir_flow chain_resume(struct chain_link *links, uint32_t count);
+
+bool chain_is_drained(const struct chain_link *links, uint32_t count);

@@ -1,0 +1,71 @@
+#include "dataplane/channel.h"
+
+#include <errno.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "numa/arena.h"
+#include "numa/assert.h"
+
+// A ring holds every mbuf of the channel, so that an enqueue never fails.
+static struct rte_ring *ring_create(const char *name, uint32_t mbufs, struct arena *arena)
+{
+	uint32_t size = rte_align32pow2(mbufs + 1);
+	ssize_t bytes = rte_ring_get_memsize(size);
+	struct rte_ring *ring =
+		bytes < 0 ? NULL : arena_alloc(arena, (size_t)bytes, RTE_CACHE_LINE_SIZE);
+	if (ring == NULL || rte_ring_init(ring, name, size, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0)
+		return NULL;
+	return ring;
+}
+
+int channel_create(struct channel *channel, const struct channel_config *config,
+	struct arena *arena)
+{
+	VERIFY(config->frames >= 1 && config->frames <= CHANNEL_FRAMES_MAX);
+	uint32_t mbufs = config->frames + CHANNEL_CONTROL_FRAMES;
+	*channel = (struct channel){.config = *config};
+	channel->forward = ring_create("forward", mbufs, arena);
+	channel->back = ring_create("back", mbufs, arena);
+	return channel->forward == NULL || channel->back == NULL ? -ENOMEM : 0;
+}
+
+static void free_mbufs(struct rte_mbuf **mbufs, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		rte_pktmbuf_free(mbufs[i]);
+}
+
+static void drain_ring(struct rte_ring *ring)
+{
+	struct rte_mbuf *mbuf;
+	while (ring != NULL && rte_ring_sc_dequeue(ring, (void **)&mbuf) == 0)
+		rte_pktmbuf_free(mbuf);
+}
+
+static void drain_sender(struct sender *s)
+{
+	free_mbufs(s->credit, s->credit_count);
+	free_mbufs(s->control, s->control_count);
+	rte_pktmbuf_free(s->open);
+	s->open = NULL;
+	s->write = s->limit = NULL;
+	s->items = s->credit_count = s->control_count = 0;
+}
+
+static void drain_receiver(struct receiver *r)
+{
+	free_mbufs(r->burst + r->burst_at, r->burst_count - r->burst_at);
+	free_mbufs(r->returns, r->return_count);
+	rte_pktmbuf_free(r->frame);
+	r->frame = NULL;
+	r->burst_at = r->burst_count = r->return_count = 0;
+}
+
+void channel_drain(struct channel *channel, struct sender *s, struct receiver *r)
+{
+	drain_ring(channel->forward);
+	drain_ring(channel->back);
+	drain_sender(s);
+	drain_receiver(r);
+}

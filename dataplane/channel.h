@@ -1,0 +1,146 @@
+// Channels: the ordered flow of items from one task to another. Frames go forward through one
+// ring; the emptied mbufs come back through another, and holding one is the credit to send.
+#pragma once
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/frame.h"
+#include "dataplane/retention.h"
+
+struct rte_mbuf;
+struct rte_mempool;
+struct rte_ring;
+struct arena;
+
+enum { CHANNEL_FRAMES_MAX = 256, CHANNEL_CONTROL_FRAMES = 4, CHANNEL_BURST = 16 };
+
+struct channel_config {
+	uint32_t id, job, plan_version;
+	uint32_t frame_bytes;     // header included
+	uint32_t frames;          // credit, at most CHANNEL_FRAMES_MAX
+	uint64_t retention_bytes; // 0: keep nothing
+	bool checksum;            // set and check the CRC of every frame
+};
+
+// What both ends share.
+struct channel {
+	struct channel_config config;
+	struct rte_ring *forward, *back;
+	// receiver: write (release) once its snapshot is taken; sender: read (acquire).
+	alignas(64) atomic_uint_fast64_t snapshot_number;
+};
+
+// The sending end. Thread: the sending task's worker.
+struct sender {
+	uint8_t *write, *limit; // room in the open frame; equal when none is open
+	uint32_t items;         // in the open frame
+	uint32_t payload_max;   // bytes of items a frame may take; the simulator varies it
+	struct rte_mbuf *open;
+	struct channel *channel;
+	uint64_t next_number; // of the next item that is sealed into a frame
+	uint64_t resend;      // next item to send again from retention; == next_number: none
+	uint64_t incarnation;
+	int64_t watermark; // the last mark's
+	uint32_t epoch;
+	uint32_t credit_count, control_count;
+	int64_t opened_ns;
+	struct retention retention;
+	struct rte_mbuf *credit[CHANNEL_FRAMES_MAX];
+	struct rte_mbuf *control[CHANNEL_CONTROL_FRAMES];
+};
+
+// The receiving end. Thread: the receiving task's worker.
+struct receiver {
+	struct channel *channel;
+	struct rte_mbuf *frame;       // in hand, or NULL
+	const uint8_t *first, *limit; // its items not yet consumed
+	uint32_t items;               // how many they are
+	struct frame_expect expect;
+	uint64_t next_number; // of the next item to consume
+	uint64_t checksum;    // running, over consumed items, with recovery
+	int64_t watermark;
+	bool held;  // its barrier has come, others' have not
+	bool ended;
+	uint64_t dropped[WEIR_DROP_COUNT];
+	uint32_t burst_at, burst_count;
+	uint32_t return_count;
+	struct rte_mbuf *burst[CHANNEL_BURST];
+	struct rte_mbuf *returns[CHANNEL_BURST];
+};
+
+// Make both ends of a channel; its mbufs (frames + CHANNEL_CONTROL_FRAMES) come from `pool`.
+// Returns 0 or -ENOMEM.
+int channel_create(struct channel *channel, const struct channel_config *config,
+	struct arena *arena);
+int sender_create(struct sender *s, struct channel *channel, struct rte_mempool *pool,
+	struct arena *arena);
+void receiver_create(struct receiver *r, struct channel *channel);
+
+// Give every mbuf of the channel back to its pool. Thread: agent, when no worker runs. An end
+// that was never created is all zero.
+void channel_drain(struct channel *channel, struct sender *s, struct receiver *r);
+
+// Seal what is open and get a new frame with room for `bytes`.  Returns where to write, or NULL
+// without credit (or room in retention). Bytes over payload_max: NULL and nothing is sealed;
+// check with sender_fits first.
+uint8_t *sender_reserve_slow(struct sender *s, uint32_t bytes, int64_t now_ns);
+
+static inline bool sender_fits(const struct sender *s, uint32_t bytes)
+{
+	return bytes <= s->channel->config.frame_bytes - FRAME_HEADER_BYTES;
+}
+
+// Room for one record of `bytes`; sender_commit makes it an item.
+static inline uint8_t *sender_reserve(struct sender *s, uint32_t bytes, int64_t now_ns)
+{
+	if ((size_t)(s->limit - s->write) >= bytes)
+		return s->write;
+	return sender_reserve_slow(s, bytes, now_ns);
+}
+
+static inline void sender_commit(struct sender *s, uint32_t bytes)
+{
+	s->write += bytes;
+	s->items++;
+}
+
+// Send the open frame, if it holds anything.  Returns false when it must wait for a resend.
+bool sender_flush(struct sender *s);
+
+// Send a control mark behind everything so far.  Returns false when the control reserve is used
+// up; try again after the receiver has given frames back.
+bool sender_mark(struct sender *s, enum frame_type type, int64_t watermark, uint32_t epoch);
+
+// Send items from retention again while there is credit, cut anew.  Returns true when it has
+// caught up. Nothing else is sent before.
+bool sender_resend(struct sender *s);
+
+// Forget what the receiver's last snapshot covers.
+void sender_trim(struct sender *s);
+
+// A dead sender's successor goes on with its mbufs: item numbers from `next_number` under a new
+// incarnation; what was open or retained is made anew.
+void sender_succeed(struct sender *s, uint64_t next_number, uint64_t incarnation);
+
+// The receiver was rebuilt and needs everything from `number` again.
+void sender_rewind(struct sender *s, uint64_t number);
+
+// Get the next good frame in hand.  Returns its header with `first`, `limit` and `items` set to
+// what is new in it, or NULL when there is none.
+const struct frame_header *receiver_peek(struct receiver *r);
+
+// All of the frame in hand is consumed: give the mbuf back.
+void receiver_release(struct receiver *r);
+
+// Hand back what release has gathered. Once a step.
+void receiver_return(struct receiver *r);
+
+// A dead receiver's successor: empty hands, its mbufs given back, positions at 0.
+void receiver_succeed(struct receiver *r);
+
+// Count packed records from `first` into the running checksum and consume them.
+void receiver_checksum(struct receiver *r, const uint8_t *first, const uint8_t *limit);

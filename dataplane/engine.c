@@ -1,0 +1,230 @@
+#include "dataplane/engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/engine_parts.h"
+#include "numa/assert.h"
+#include "numa/clock.h"
+
+int engine_create(const struct engine_config *config, char *error, uint32_t error_bytes,
+	struct engine **ret_engine)
+{
+	struct engine *e = aligned_alloc(64, (sizeof(*e) + 63) & ~(size_t)63);
+	if (e == NULL)
+		return -ENOMEM;
+	memset(e, 0, sizeof(*e));
+	e->config = *config;
+	int result = engine_build(e);
+	if (result == 0) {
+		*ret_engine = e;
+		return 0;
+	}
+	snprintf(error, error_bytes, "%s", e->error);
+	engine_destroy(e);
+	return result;
+}
+
+static void join(struct engine *e)
+{
+	for (uint32_t w = 0; w < e->worker_count; w++) {
+		if (e->workers[w].started)
+			pthread_join(e->workers[w].thread, NULL);
+		e->workers[w].started = false;
+	}
+}
+
+void engine_destroy(struct engine *e)
+{
+	if (e == NULL)
+		return;
+	engine_abort(e);
+	engine_dismantle(e);
+	free(e);
+}
+
+int engine_start(struct engine *e)
+{
+	e->started_ns = clock_now_ns();
+	e->next_barrier_ns = e->started_ns + e->config.plan->checkpoint_interval_ns;
+	for (uint32_t w = 0; w < e->worker_count; w++) {
+		struct engine_worker *worker = &e->workers[w];
+		int error = pthread_create(&worker->thread, NULL, engine_worker_main, worker);
+		if (error != 0) {
+			engine_abort(e);
+			return -error;
+		}
+		worker->started = true;
+	}
+	return 0;
+}
+
+void engine_interrupt(struct engine *e)
+{
+	e->interrupted = true;
+	atomic_store_explicit(&e->control.interrupt, true, memory_order_release);
+}
+
+void engine_abort(struct engine *e)
+{
+	atomic_store_explicit(&e->stop, true, memory_order_release);
+	join(e);
+}
+
+static enum task_outcome outcome_of(struct task *t)
+{
+	return atomic_load_explicit(&t->outcome_seen, memory_order_acquire);
+}
+
+// Commit the barrier under way once all tasks hold it, then ask for the next when it is time.
+static void drive_checkpoints(struct engine *e)
+{
+	int64_t interval_ns = e->config.plan->checkpoint_interval_ns;
+	uint32_t epoch = atomic_load_explicit(&e->control.epoch, memory_order_relaxed);
+	if (!e->config.plan->recovery || interval_ns == 0)
+		return;
+	for (uint32_t t = 0; t < e->task_count; t++)
+		if (outcome_of(&e->tasks[t]) == TASK_RUNNING &&
+			atomic_load_explicit(&e->tasks[t].snapshot_epoch, memory_order_acquire) <
+				epoch)
+			return;
+	atomic_store_explicit(&e->control.committed, epoch, memory_order_release);
+	int64_t now_ns = clock_now_ns();
+	if (now_ns < e->next_barrier_ns)
+		return;
+	e->next_barrier_ns = now_ns + interval_ns;
+	atomic_store_explicit(&e->control.epoch, epoch + 1, memory_order_release);
+}
+
+static bool any_failed(struct engine *e)
+{
+	for (uint32_t t = 0; t < e->task_count; t++) {
+		if (outcome_of(&e->tasks[t]) != TASK_FAILED)
+			continue;
+		engine_abort(e);
+		uint32_t op = e->config.plan->tasks[t].steps[0].operator_index;
+		for (uint32_t i = 0; i < e->tasks[t].link_count; i++)
+			if (e->tasks[t].links[i].ctx.error[0] != 0 &&
+				e->tasks[t].links[i].operator_index != UINT32_MAX)
+				op = e->tasks[t].links[i].operator_index;
+		snprintf(e->error, sizeof(e->error), "%s: %.400s",
+			e->config.plan->operator_ids[op], task_error(&e->tasks[t]));
+		return true;
+	}
+	return false;
+}
+
+enum engine_state engine_poll(struct engine *e)
+{
+	if (any_failed(e))
+		return ENGINE_FAILED;
+	for (uint32_t w = 0; w < e->worker_count; w++) {
+		if (!atomic_load_explicit(&e->workers[w].done, memory_order_acquire)) {
+			drive_checkpoints(e);
+			return ENGINE_RUNNING;
+		}
+	}
+	join(e);
+	if (any_failed(e))
+		return ENGINE_FAILED;
+	for (uint32_t w = 0; w < e->worker_count; w++)
+		if (e->workers[w].ended_ns > e->ended_ns)
+			e->ended_ns = e->workers[w].ended_ns;
+	return e->interrupted ? ENGINE_INTERRUPTED : ENGINE_FINISHED;
+}
+
+int engine_publish(struct engine *e)
+{
+	for (uint32_t t = 0; t < e->task_count; t++) {
+		for (uint32_t i = 0; i < e->tasks[t].link_count; i++) {
+			struct chain_link *link = &e->tasks[t].links[i];
+			if (link->kind->publish == NULL)
+				continue;
+			int error = link->kind->publish(link->self, &link->ctx);
+			if (error == 0)
+				continue;
+			snprintf(e->error, sizeof(e->error), "%s: %.400s",
+				e->config.plan->operator_ids[link->operator_index],
+				link->ctx.error);
+			return error;
+		}
+	}
+	return 0;
+}
+
+const char *engine_error(const struct engine *e)
+{
+	return e->error;
+}
+
+int64_t engine_started_ns(const struct engine *e)
+{
+	return e->started_ns;
+}
+
+double engine_seconds(const struct engine *e)
+{
+	int64_t until = e->ended_ns != 0 ? e->ended_ns : clock_now_ns();
+	return (double)(until - e->started_ns) / 1e9;
+}
+
+static void add_counters(struct engine_figures *figures, const struct task *t, uint32_t i)
+{
+	const struct weir_counters *c = &t->links[i].counters;
+	figures->counters.records_in += c->records_in;
+	figures->counters.records_out += t->links[i].emits_packed && i + 1 < t->link_count &&
+			t->links[i].kind->role != WEIR_SOURCE ?
+		t->links[i + 1].counters.records_in : c->records_out;
+	for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
+		figures->counters.dropped[d] += c->dropped[d];
+}
+
+static const struct worker_load *load_of(const struct engine *e, uint32_t task)
+{
+	const struct worker *w = &e->workers[e->config.plan->tasks[task].worker].worker;
+	uint32_t at = 0;
+	while (w->tasks[at] != &e->tasks[task])
+		at++;
+	return &w->loads[at];
+}
+
+void engine_figures(const struct engine *e, uint32_t operator_index,
+	struct engine_figures *ret_figures)
+{
+	struct engine_figures figures = {0};
+	int64_t busy_ns = 0, blocked_ns = 0;
+	for (uint32_t t = 0; t < e->task_count; t++) {
+		for (uint32_t i = 0; i < e->tasks[t].link_count; i++) {
+			if (e->tasks[t].links[i].operator_index != operator_index)
+				continue;
+			add_counters(&figures, &e->tasks[t], i);
+			busy_ns += load_of(e, t)->busy_ns;
+			blocked_ns += load_of(e, t)->blocked_ns;
+			figures.tasks++;
+		}
+	}
+	double span = engine_seconds(e) * 1e9 * (figures.tasks == 0 ? 1 : figures.tasks);
+	figures.busy_share = span > 0 ? (double)busy_ns / span : 0;
+	figures.backpressured_share = span > 0 ? (double)blocked_ns / span : 0;
+	*ret_figures = figures;
+}
+
+void engine_report(const struct engine *e, uint32_t operator_index,
+	struct weir_reporter *reporter)
+{
+	for (uint32_t t = 0; t < e->task_count; t++) {
+		for (uint32_t i = 0; i < e->tasks[t].link_count; i++) {
+			const struct chain_link *link = &e->tasks[t].links[i];
+			if (link->operator_index == operator_index && link->kind->report != NULL)
+				link->kind->report(link->self, reporter);
+		}
+	}
+}
+
+uint64_t engine_gaps(const struct engine *e, uint32_t worker, const struct engine_gap **ret_gaps)
+{
+	*ret_gaps = e->workers[worker].gaps;
+	return e->workers[worker].gap_count;
+}

@@ -1,0 +1,289 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dataplane/engine_parts.h"
+#include "numa/assert.h"
+
+// Fixed memory of one operator instance, apart from state and recovery.
+enum { LINK_BYTES = 12 << 20, LOG_ENTRIES = 1 << 18 };
+
+static int no_memory(struct engine *e, const char *what, uint64_t bytes)
+{
+	snprintf(e->error, sizeof(e->error),
+		"not enough memory for %s (%" PRIu64 " MiB); lower workers.state_memory, "
+		"exchange.credit or checkpoint sizes, or free memory",
+		what, bytes >> 20);
+	return -ENOMEM;
+}
+
+static void *table(struct engine *e, size_t count, size_t bytes)
+{
+	return arena_alloc(&e->tables, (count + 1) * bytes, 64);
+}
+
+static int build_tables(struct engine *e)
+{
+	const struct job_plan *plan = e->config.plan;
+	size_t ends = plan->channel_count + 1;
+	size_t bytes = (plan->worker_count + 1) * sizeof(struct engine_worker) +
+		(plan->task_count + 1) * (sizeof(struct task) + 256) +
+		ends * (sizeof(struct channel) + sizeof(struct sender) + sizeof(struct receiver) +
+			64) + (1 << 16);
+	if (arena_create(&e->tables, bytes, -1, false) != 0)
+		return no_memory(e, "the job's tables", bytes);
+	e->worker_count = plan->worker_count;
+	e->task_count = plan->task_count;
+	e->channel_count = plan->channel_count;
+	e->workers = table(e, e->worker_count, sizeof(*e->workers));
+	e->tasks = table(e, e->task_count, sizeof(*e->tasks));
+	e->channels = table(e, e->channel_count, sizeof(*e->channels));
+	e->senders = table(e, e->channel_count, sizeof(*e->senders));
+	e->receivers = table(e, e->channel_count, sizeof(*e->receivers));
+	e->sender_of = table(e, e->channel_count, sizeof(*e->sender_of));
+	e->receiver_of = table(e, e->channel_count, sizeof(*e->receiver_of));
+	VERIFY(e->receiver_of != NULL);
+	return 0;
+}
+
+// mbufs of the channels that end at `worker`.
+static uint32_t frames_towards(const struct job_plan *plan, uint32_t worker)
+{
+	uint32_t frames = 0;
+	for (uint32_t c = 0; c < plan->channel_count; c++)
+		if (plan->tasks[plan->channels[c].to].worker == worker)
+			frames += plan->channel_frames + CHANNEL_CONTROL_FRAMES;
+	return frames;
+}
+
+// Credit is mbufs on the receiving worker's node.
+static int build_frames(struct engine *e, struct engine_worker *w)
+{
+	static atomic_uint pools; // names are unique within the process
+	const struct job_plan *plan = e->config.plan;
+	uint32_t frames = frames_towards(plan, w->index);
+	char name[RTE_MEMPOOL_NAMESIZE];
+	if (frames == 0)
+		return 0;
+	snprintf(name, sizeof(name), "weir%u", atomic_fetch_add(&pools, 1));
+	unsigned socket = rte_lcore_to_socket_id((unsigned)e->config.worker_cpus[w->index]);
+	uint16_t room = (uint16_t)(RTE_PKTMBUF_HEADROOM + plan->frame_bytes);
+	w->frames = rte_pktmbuf_pool_create(name, frames, 0, 0, room, (int)socket);
+	if (w->frames == NULL)
+		w->frames = rte_pktmbuf_pool_create(name, frames, 0, 0, room, SOCKET_ID_ANY);
+	return w->frames == NULL ? no_memory(e, "frames", (uint64_t)frames * room) : 0;
+}
+
+static uint64_t task_bytes(const struct job_plan *plan, const struct plan_task *task)
+{
+	uint64_t bytes = (uint64_t)LINK_BYTES * (task->step_count + 1);
+	for (uint32_t i = 0; i < task->edge_count; i++)
+		bytes += task->edges[i].channel_count *
+			(plan->recovery ? plan->channel_retention_bytes + 4096 : 4096);
+	bytes += task->input_count * (uint64_t)(CHANNEL_FRAMES_MAX * 32 + 8192);
+	if (plan->recovery)
+		bytes += 2 * plan->task_snapshot_bytes + LOG_ENTRIES * sizeof(struct order_entry);
+	return bytes;
+}
+
+static int build_worker(struct engine *e, uint32_t index)
+{
+	const struct job_plan *plan = e->config.plan;
+	struct engine_worker *w = &e->workers[index];
+	uint64_t bytes = plan->worker_state_bytes + (1 << 20);
+	uint32_t tasks = 0;
+	w->engine = e;
+	w->index = index;
+	for (uint32_t t = 0; t < plan->task_count; t++) {
+		bytes += plan->tasks[t].worker == index ? task_bytes(plan, &plan->tasks[t]) : 0;
+		tasks += plan->tasks[t].worker == index;
+	}
+	bytes += e->config.watch_gaps ? ENGINE_GAPS_MAX * sizeof(struct engine_gap) : 0;
+	bytes += tasks * 64;
+	int error = build_frames(e, w);
+	if (error != 0)
+		return error;
+	int node = e->config.worker_nodes == NULL ? -1 : e->config.worker_nodes[index];
+	if (arena_create(&w->arena, bytes, node, plan->recovery) != 0)
+		return no_memory(e, "a worker's state and buffers", bytes);
+	if (pool_create(&w->state, &w->arena, plan->worker_state_bytes) != 0)
+		return no_memory(e, "a worker's state", plan->worker_state_bytes);
+	w->worker.tasks = arena_alloc(&w->arena, (tasks + 1) * sizeof(struct task *), 64);
+	w->worker.loads = arena_alloc(&w->arena, (tasks + 1) * sizeof(struct worker_load), 64);
+	w->worker.work = arena_alloc(&w->arena, (tasks + 1) * sizeof(uint32_t), 64);
+	if (e->config.watch_gaps)
+		w->gaps = arena_alloc(&w->arena, ENGINE_GAPS_MAX * sizeof(*w->gaps), 64);
+	return 0;
+}
+
+static struct arena *arena_of(struct engine *e, uint32_t task)
+{
+	return &e->workers[e->config.plan->tasks[task].worker].arena;
+}
+
+static int build_channel(struct engine *e, uint32_t c, struct sender *s, struct receiver *r)
+{
+	const struct job_plan *plan = e->config.plan;
+	const struct plan_channel *planned = &plan->channels[c];
+	struct channel_config config = {
+		.id = c,
+		.job = plan->id,
+		.plan_version = plan->version,
+		.frame_bytes = plan->frame_bytes,
+		.frames = plan->channel_frames,
+		.retention_bytes = plan->recovery ? plan->channel_retention_bytes : 0,
+		.checksum = WEIR_ASSERT,
+	};
+	e->sender_of[c] = s;
+	e->receiver_of[c] = r;
+	int error = channel_create(&e->channels[c], &config, arena_of(e, planned->to));
+	if (error == 0)
+		error = sender_create(s, &e->channels[c],
+			e->workers[plan->tasks[planned->to].worker].frames,
+			arena_of(e, planned->from));
+	if (error == 0)
+		receiver_create(r, &e->channels[c]);
+	return error == 0 ? 0 : no_memory(e, "a channel", config.retention_bytes);
+}
+
+// Ends stand where their tasks expect them: senders by edge, receivers by input.
+static int build_channels(struct engine *e)
+{
+	const struct job_plan *plan = e->config.plan;
+	struct sender *s = e->senders;
+	struct receiver *r = e->receivers;
+	for (uint32_t t = 0; t < plan->task_count; t++) {
+		for (uint32_t i = 0; i < plan->tasks[t].edge_count; i++)
+			for (uint32_t c = 0; c < plan->tasks[t].edges[i].channel_count; c++)
+				e->sender_of[plan->tasks[t].edges[i].channels[c]] = s++;
+		for (uint32_t i = 0; i < plan->tasks[t].input_count; i++)
+			e->receiver_of[plan->tasks[t].inputs[i]] = r++;
+	}
+	int error = 0;
+	for (uint32_t c = 0; c < plan->channel_count && error == 0; c++)
+		error = build_channel(e, c, e->sender_of[c], e->receiver_of[c]);
+	return error;
+}
+
+static int build_task(struct engine *e, uint32_t t, struct sender **senders,
+	struct receiver **receivers)
+{
+	const struct job_plan *plan = e->config.plan;
+	const struct plan_task *planned = &plan->tasks[t];
+	struct engine_worker *w = &e->workers[planned->worker];
+	struct task_config config = {
+		.plan = planned,
+		.id = t,
+		.group_bits = plan->group_bits,
+		.recovery = plan->recovery,
+		.log_entries = LOG_ENTRIES,
+		.snapshot_bytes = plan->task_snapshot_bytes,
+		.arena = &w->arena,
+		.pool = &w->state,
+		.control = &e->control,
+		.receivers = *receivers,
+		.senders = *senders,
+	};
+	for (uint32_t i = 0; i < planned->edge_count; i++)
+		*senders += planned->edges[i].channel_count;
+	*receivers += planned->input_count;
+	w->worker.tasks[w->worker.task_count++] = &e->tasks[t];
+	w->worker.running++;
+	return task_create(&e->tasks[t], &config, e->error, sizeof(e->error));
+}
+
+static int build_tasks(struct engine *e)
+{
+	struct sender *senders = e->senders;
+	struct receiver *receivers = e->receivers;
+	int error = 0;
+	for (uint32_t t = 0; t < e->task_count && error == 0; t++)
+		error = build_task(e, t, &senders, &receivers);
+	return error;
+}
+
+int engine_share(struct weir_plan *plan, const struct weir_operator *kind, struct arena *arena)
+{
+	void *memory = arena_alloc(arena, plan->shared_bytes, 64);
+	if (memory == NULL)
+		return -ENOMEM;
+	int error = kind->share(plan, memory);
+	if (error == 0)
+		plan->shared = memory;
+	return error;
+}
+
+static int build_shared(struct engine *e)
+{
+	const struct job_plan *plan = e->config.plan;
+	struct weir_plan *source = NULL;
+	const struct weir_operator *kind = NULL;
+	for (uint32_t t = 0; t < plan->task_count; t++) {
+		const struct plan_step *step = &plan->tasks[t].steps[0];
+		if (step->plan == source || step->plan->shared_bytes == 0 ||
+			step->plan->shared != NULL)
+			continue;
+		if (source != NULL) {
+			snprintf(e->error, sizeof(e->error), "%s: only one source of a job may "
+				"lay out its rows in memory (%s does)", step->plan->id, source->id);
+			return -EINVAL;
+		}
+		source = step->plan;
+		kind = step->kind;
+	}
+	if (source == NULL)
+		return 0;
+	if (arena_create(&e->shared, source->shared_bytes + 4096, -1, true) != 0)
+		return no_memory(e, "a source's rows", source->shared_bytes);
+	int error = engine_share(source, kind, &e->shared);
+	if (error != 0)
+		snprintf(e->error, sizeof(e->error), "%s: its rows could not be laid out in memory",
+			source->id);
+	return error;
+}
+
+int engine_build(struct engine *e)
+{
+	int error = build_tables(e);
+	for (uint32_t w = 0; w < e->worker_count && error == 0; w++)
+		error = build_worker(e, w);
+	if (error == 0)
+		error = build_shared(e);
+	if (error == 0)
+		error = build_channels(e);
+	if (error == 0)
+		error = build_tasks(e);
+	for (uint32_t w = 0; w < e->worker_count && error == 0; w++)
+		arena_seal(&e->workers[w].arena);
+	return error;
+}
+
+static void forget_shared(struct engine *e)
+{
+	const struct job_plan *plan = e->config.plan;
+	for (uint32_t t = 0; t < plan->task_count && e->shared.base != NULL; t++) {
+		struct weir_plan *source = plan->tasks[t].steps[0].plan;
+		if ((uint8_t *)source->shared >= e->shared.base &&
+			(uint8_t *)source->shared < e->shared.base + e->shared.bytes)
+			source->shared = NULL;
+	}
+	arena_destroy(&e->shared);
+}
+
+void engine_dismantle(struct engine *e)
+{
+	for (uint32_t t = 0; t < e->task_count; t++)
+		task_destroy(&e->tasks[t]);
+	for (uint32_t c = 0; c < e->channel_count; c++)
+		if (e->sender_of[c] != NULL && e->receiver_of[c] != NULL)
+			channel_drain(&e->channels[c], e->sender_of[c], e->receiver_of[c]);
+	for (uint32_t w = 0; w < e->worker_count; w++) {
+		rte_mempool_free(e->workers[w].frames);
+		arena_destroy(&e->workers[w].arena);
+	}
+	forget_shared(e);
+	arena_destroy(&e->tables);
+}

@@ -1,0 +1,46 @@
+#include <errno.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <sched.h>
+#include <stdio.h>
+
+#include "dataplane/engine.h"
+#include "numa/clock.h"
+
+// Free huge pages of 2 MiB; a count that cannot be read is none.
+static unsigned long free_huge_pages(void)
+{
+	unsigned long pages = 0;
+	FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
+	if (f == NULL || fscanf(f, "%lu", &pages) != 1)
+		pages = 0;
+	if (f != NULL)
+		fclose(f);
+	return pages;
+}
+
+int engine_eal_start(uint64_t no_huge_bytes, bool *ret_huge)
+{
+	enum { PAGE = 2 << 20 };
+	char memory[32], lcore[32];
+	cpu_set_t before;
+	bool huge = free_huge_pages() * PAGE >= no_huge_bytes + (64u << 20);
+	snprintf(memory, sizeof(memory), "%llu", (unsigned long long)(no_huge_bytes >> 20));
+	snprintf(lcore, sizeof(lcore), "0@%d", sched_getcpu());
+	char *common[] = {"weir", "--lcores", lcore, "--no-pci", "--no-telemetry", "--log-level",
+		"error", huge ? "--in-memory" : "--no-huge", "--no-shconf", "-m", memory, NULL};
+	int count = huge ? 8 : 11;
+	if (sched_getaffinity(0, sizeof(before), &before) != 0)
+		return -errno;
+	if (rte_eal_init(count, common) < 0) {
+		int error = rte_errno;
+		fprintf(stderr, "weir: DPDK's EAL did not start (%s); is another job holding the "
+				"huge pages or locked memory?\n", rte_strerror(error));
+		return -error;
+	}
+	sched_setaffinity(0, sizeof(before), &before); // the agent is not pinned
+	clock_init();
+	*ret_huge = huge;
+	return 0;
+}

@@ -1,0 +1,55 @@
+// What the engine's files share; nobody else includes it.
+#pragma once
+
+#include <pthread.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+
+#include "dataplane/engine.h"
+#include "dataplane/worker.h"
+#include "numa/arena.h"
+#include "state/pool.h"
+
+struct rte_mempool;
+
+// A worker with its thread and its memory.
+struct engine_worker {
+	struct worker worker;
+	struct engine *engine;
+	uint32_t index;
+	struct arena arena;
+	struct pool state;
+	struct rte_mempool *frames; // of the channels towards this worker
+	pthread_t thread;
+	bool started;
+	struct engine_gap *gaps;
+	uint64_t gap_count;
+	int64_t ended_ns;
+	alignas(64) atomic_bool done; // worker: write (release); agent: read (acquire)
+};
+
+struct engine {
+	struct engine_config config;
+	uint32_t worker_count, task_count, channel_count;
+	struct engine_worker *workers;
+	struct task *tasks;
+	struct channel *channels;
+	struct sender *senders;     // of all tasks, each task's in order of its edges
+	struct receiver *receivers; // of all tasks, each task's in order of its inputs
+	struct sender **sender_of;  // by channel
+	struct receiver **receiver_of;
+	struct arena shared; // sources' shared memory
+	struct arena tables; // all of the above
+	int64_t started_ns, ended_ns, next_barrier_ns;
+	bool interrupted;
+	char error[512];
+	alignas(64) struct task_control control; // agent: write; workers: read
+	atomic_bool stop;                        // agent: write (release); workers: read (acquire)
+};
+
+// dataplane/engine_build.c
+int engine_build(struct engine *e);
+void engine_dismantle(struct engine *e);
+
+// dataplane/engine_thread.c
+void *engine_worker_main(void *worker);

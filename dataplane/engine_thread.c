@@ -1,0 +1,60 @@
+#include <rte_lcore.h>
+#include <rte_pause.h>
+#include <sched.h>
+#include <time.h>
+
+#include "dataplane/engine_parts.h"
+#include "numa/clock.h"
+#include "numa/pin.h"
+
+enum { SLEEP_NS = 50000 };
+
+static void note_gap(struct engine_worker *w, int64_t now_ns)
+{
+	int64_t last_ns = w->worker.last_ns;
+	if (w->gaps == NULL || last_ns == 0 || now_ns - last_ns <= ENGINE_GAP_NS)
+		return;
+	if (w->gap_count < ENGINE_GAPS_MAX)
+		w->gaps[w->gap_count] = (struct engine_gap){last_ns, now_ns};
+	w->gap_count++;
+}
+
+// Nothing to do: how to pass the time is the user's choice.
+static void wait_idle(enum engine_wait wait, int64_t now_ns, int64_t deadline_ns)
+{
+	if (wait == ENGINE_WAIT_SPIN) {
+		rte_pause();
+	} else if (wait == ENGINE_WAIT_YIELD) {
+		sched_yield();
+	} else {
+		int64_t left = deadline_ns - now_ns;
+		struct timespec time = {0, left < SLEEP_NS ? (left > 0 ? left : 0) : SLEEP_NS};
+		nanosleep(&time, NULL);
+	}
+}
+
+static void loop(struct engine_worker *w, enum engine_wait wait, const atomic_bool *stop)
+{
+	while (w->worker.running != 0 && !atomic_load_explicit(stop, memory_order_acquire)) {
+		int64_t now_ns = clock_now_ns();
+		note_gap(w, now_ns);
+		if (worker_step(&w->worker, now_ns) == 0)
+			wait_idle(wait, now_ns, worker_deadline(&w->worker));
+	}
+	w->ended_ns = clock_now_ns();
+}
+
+void *engine_worker_main(void *argument)
+{
+	struct engine_worker *w = argument;
+	const struct engine_config *config = &w->engine->config;
+	pin_thread((unsigned)config->worker_cpus[w->index]);
+	bool registered = rte_thread_register() == 0;
+	if (config->on_worker != NULL)
+		config->on_worker(config->on_worker_argument);
+	loop(w, config->wait, &w->engine->stop);
+	atomic_store_explicit(&w->done, true, memory_order_release);
+	if (registered)
+		rte_thread_unregister();
+	return NULL;
+}

@@ -1,0 +1,278 @@
+#include <string.h>
+
+#include "dataplane/exchange.h"
+#include "numa/assert.h"
+#include "state/key.h"
+
+// Three ways to send a batch: whole rows of fixed size cut to a few 8-byte fields with one int64
+// key (the hot one), records of any kind, and columns.
+
+enum { KEY_BYTES_MAX = 4096 };
+
+static enum weir_flow too_large(struct weir_context *ctx, uint32_t bytes, const struct sender *s)
+{
+	return weir_fail(ctx,
+		"a record of %u bytes is larger than a frame of %u bytes; raise exchange.frame",
+		bytes, s->channel->config.frame_bytes);
+}
+
+static struct sender *sender_of(const struct exchange_edge *edge, uint64_t hash)
+{
+	return edge->senders[edge->channel_of_group[key_group(hash, edge->group_bits)]];
+}
+
+static bool has_nulls(const uint8_t *record, uint32_t null_words)
+{
+	uint32_t any = 0, word;
+	for (uint32_t i = 0; i < null_words; i++) {
+		memcpy(&word, record + RECORD_HEADER_BYTES + 4 * i, sizeof(word));
+		any |= word;
+	}
+	return any != 0;
+}
+
+// A record's key, or the hash of a constant when the edge has none.
+static uint64_t record_key_hash(const struct exchange_edge *edge, const uint8_t *record)
+{
+	const struct plan_edge *plan = edge->plan;
+	uint8_t key[KEY_BYTES_MAX];
+	if (edge->channel_count == 1)
+		return 0;
+	uint32_t bytes = key_encode(plan->input, plan->keys, plan->key_count, record, key,
+		sizeof(key));
+	return key_hash(key, bytes < sizeof(key) ? bytes : (uint32_t)sizeof(key));
+}
+
+// Copy the fields an edge needs from one record into another.  Returns its length, 0 if too large.
+static uint32_t narrow(const struct plan_edge *plan, const uint8_t *record, uint8_t *out,
+	uint32_t room)
+{
+	const struct weir_schema *from = plan->input, *to = plan->output;
+	struct record_builder b;
+	record_begin(&b, to, out, room);
+	for (uint32_t f = 0; f < to->field_count; f++) {
+		const struct weir_field *source = &from->fields[plan->fields[f]];
+		if (record_is_null(record, plan->fields[f]))
+			continue;
+		if (type_is_text(source->type)) {
+			struct weir_slice text = record_slice(record, source->offset);
+			record_set_text(&b, f, text.data, text.length);
+		} else {
+			uint32_t word = RECORD_HEADER_BYTES + 4 * (f / 32), nulls;
+			memcpy(&nulls, out + word, sizeof(nulls));
+			nulls &= ~(1u << f % 32);
+			memcpy(out + word, &nulls, sizeof(nulls));
+			memcpy(out + to->fields[f].offset, record + source->offset,
+				type_record_bytes(source->type));
+		}
+	}
+	return record_end(&b);
+}
+
+static bool is_whole(const struct plan_edge *plan)
+{
+	return schema_equal(plan->input, plan->output);
+}
+
+// Send one record.  DONE, FULL or FAILED.
+static enum weir_flow send_record(struct exchange_edge *edge, struct weir_context *ctx,
+	const uint8_t *record, bool whole)
+{
+	struct sender *s = sender_of(edge, record_key_hash(edge, record));
+	uint32_t bound = record_length(record); // narrowing never makes a record longer
+	if (whole ? !sender_fits(s, bound) : !sender_fits(s, edge->record_bytes))
+		return too_large(ctx, bound, s);
+	if (!whole && !sender_fits(s, bound))
+		bound = s->channel->config.frame_bytes - FRAME_HEADER_BYTES;
+	uint8_t *out = sender_reserve(s, bound, ctx->now_ns);
+	if (out == NULL)
+		return WEIR_FULL;
+	uint32_t bytes = bound;
+	if (whole)
+		memcpy(out, record, bound);
+	else
+		bytes = narrow(edge->plan, record, out, bound);
+	if (bytes == 0)
+		return too_large(ctx, record_length(record), s);
+	sender_commit(s, bytes);
+	return WEIR_DONE;
+}
+
+static enum weir_flow send_packed(struct exchange_edge *edge, struct weir_context *ctx,
+	struct weir_batch *in, bool whole)
+{
+	const uint16_t variant = in->schema->variant;
+	enum weir_flow flow = WEIR_DONE;
+	uint64_t sent = 0;
+	while (in->first < in->limit) {
+		if (record_variant(in->first) == variant) {
+			flow = send_record(edge, ctx, in->first, whole);
+			if (flow != WEIR_DONE)
+				break;
+			sent++;
+		}
+		in->first += record_length(in->first);
+	}
+	ctx->counters->records_in += sent;
+	return flow;
+}
+
+static enum weir_flow send_rows(struct exchange_edge *edge, struct weir_context *ctx,
+	struct weir_batch *in, bool whole)
+{
+	enum weir_flow flow = WEIR_DONE;
+	uint32_t from = in->at;
+	for (; in->at < in->count; in->at++) {
+		flow = send_record(edge, ctx, in->rows[in->at], whole);
+		if (flow != WEIR_DONE)
+			break;
+	}
+	ctx->counters->records_in += in->at - from;
+	return flow;
+}
+
+static uint64_t columns_key_hash(const struct exchange_edge *edge, const struct weir_batch *in)
+{
+	const struct plan_edge *plan = edge->plan;
+	uint8_t key[KEY_BYTES_MAX];
+	if (edge->channel_count == 1)
+		return 0;
+	uint32_t bytes = key_encode_columns(plan->input, plan->keys, plan->key_count, in->columns,
+		in->at, key, sizeof(key));
+	return key_hash(key, bytes < sizeof(key) ? bytes : (uint32_t)sizeof(key));
+}
+
+// Bytes the record of row `at` takes at most.
+static uint32_t columns_record_bound(const struct weir_schema *schema,
+	const struct weir_column *columns, uint32_t at)
+{
+	uint32_t bytes = schema->fixed_bytes;
+	for (uint32_t f = 0; schema->has_text && f < schema->field_count; f++) {
+		const struct weir_slice *text = (const void *)((const uint8_t *)columns[f].data +
+			(size_t)at * columns[f].stride);
+		if (type_is_text(schema->fields[f].type) &&
+			(columns[f].nulls == NULL || !columns[f].nulls[at]))
+			bytes += text->length;
+	}
+	return (bytes + RECORD_ALIGN - 1) & ~(uint32_t)(RECORD_ALIGN - 1);
+}
+
+static enum weir_flow send_columns(struct exchange_edge *edge, struct weir_context *ctx,
+	struct weir_batch *in)
+{
+	const struct plan_edge *plan = edge->plan;
+	struct weir_column picked[SCHEMA_FIELDS_MAX];
+	uint32_t from = in->at;
+	enum weir_flow flow = WEIR_DONE;
+	for (uint32_t f = 0; f < plan->output->field_count; f++)
+		picked[f] = in->columns[plan->fields[f]];
+	for (; in->at < in->count && flow == WEIR_DONE; in->at++) {
+		struct sender *s = sender_of(edge, columns_key_hash(edge, in));
+		uint32_t bytes = columns_record_bound(plan->output, picked, in->at);
+		if (!sender_fits(s, bytes)) {
+			flow = too_large(ctx, bytes, s);
+			break;
+		}
+		uint8_t *out = sender_reserve(s, bytes, ctx->now_ns);
+		if (out == NULL) {
+			flow = WEIR_FULL;
+			break;
+		}
+		sender_commit(s, batch_record(plan->output, picked, in->at, out, bytes));
+	}
+	ctx->counters->records_in += in->at - from;
+	return flow;
+}
+
+static enum weir_flow send_any(struct exchange_edge *edge, struct weir_context *ctx,
+	struct weir_batch *in)
+{
+	bool whole = is_whole(edge->plan);
+	switch (in->form) {
+	case WEIR_PACKED:
+		return send_packed(edge, ctx, in, whole);
+	case WEIR_ROWS:
+		return send_rows(edge, ctx, in, whole);
+	case WEIR_COLUMNS:
+		break;
+	}
+	return send_columns(edge, ctx, in);
+}
+
+// The hot kernel: packed rows, one int64 key, output of `moves` 8-byte fields behind a header
+// that is the same for all rows. Rows with a null take the general way.
+static inline __attribute__((always_inline)) enum weir_flow send_moves(struct exchange_edge *edge,
+	struct weir_context *ctx, struct weir_batch *in, uint32_t moves)
+{
+	const struct plan_edge *plan = edge->plan;
+	const uint16_t variant = in->schema->variant;
+	const uint32_t bytes = edge->record_bytes, key = plan->input->fields[plan->keys[0]].offset;
+	const uint64_t head = bytes | (uint64_t)plan->output->variant << 32;
+	const uint8_t *row = in->first, *limit = in->limit;
+	uint64_t sent = 0;
+	enum weir_flow flow = WEIR_DONE;
+	if (UNLIKELY(!sender_fits(edge->senders[0], bytes)))
+		return too_large(ctx, bytes, edge->senders[0]);
+	for (; row < limit; row += record_length(row)) {
+		if (record_variant(row) != variant)
+			continue;
+		if (UNLIKELY(has_nulls(row, 1))) {
+			flow = send_record(edge, ctx, row, false);
+			if (flow != WEIR_DONE)
+				break;
+			sent++;
+			continue;
+		}
+		struct sender *s = sender_of(edge, key_hash_int64(record_int64(row, key)));
+		uint8_t *out = sender_reserve(s, bytes, ctx->now_ns);
+		if (UNLIKELY(out == NULL)) {
+			flow = WEIR_FULL;
+			break;
+		}
+		memcpy(out, &head, 8);
+		memset(out + 8, 0, 8);
+		for (uint32_t m = 0; m < moves; m++)
+			memcpy(out + edge->moves[m].to, row + edge->moves[m].from, 8);
+		sender_commit(s, bytes);
+		sent++;
+	}
+	in->first = row;
+	ctx->counters->records_in += sent;
+	return flow;
+}
+
+#define MOVES_KERNEL(name, moves)                                                                  \
+	static enum weir_flow name(struct exchange_edge *edge, struct weir_context *ctx,           \
+		struct weir_batch *in)                                                             \
+	{                                                                                          \
+		return in->form == WEIR_PACKED ? send_moves(edge, ctx, in, moves) :                \
+						 send_any(edge, ctx, in);                          \
+	}
+MOVES_KERNEL(send_one, 1)
+MOVES_KERNEL(send_two, 2)
+MOVES_KERNEL(send_three, 3)
+MOVES_KERNEL(send_many, edge->move_count)
+
+static bool is_word(enum weir_type type)
+{
+	return type == WEIR_INT64 || type == WEIR_TIMESTAMP || type == WEIR_FLOAT64;
+}
+
+exchange_kernel exchange_choose_kernel(struct exchange_edge *edge)
+{
+	const struct plan_edge *plan = edge->plan;
+	const struct weir_schema *from = plan->input, *to = plan->output;
+	edge->record_bytes = (to->fixed_bytes + RECORD_ALIGN - 1) & ~(uint32_t)(RECORD_ALIGN - 1);
+	bool words = to->null_words == 1 && from->null_words == 1 && plan->key_count == 1 &&
+		from->fields[plan->keys[0]].type == WEIR_INT64;
+	for (uint32_t f = 0; f < to->field_count && words; f++) {
+		words = is_word(to->fields[f].type);
+		edge->moves[f] = (struct exchange_move){
+			from->fields[plan->fields[f]].offset, to->fields[f].offset};
+	}
+	edge->move_count = to->field_count;
+	const exchange_kernel by_moves[] = {send_many, send_one, send_two, send_three};
+	if (words && plan->exchange == EXCHANGE_HASH)
+		return by_moves[to->field_count <= 3 ? to->field_count : 0];
+	return send_any;
+}

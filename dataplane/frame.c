@@ -1,0 +1,66 @@
+#include "dataplane/frame.h"
+
+#include <isa-l/crc.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "state/record.h"
+
+uint32_t frame_crc(const void *frame, uint32_t length)
+{
+	struct frame_header header;
+	memcpy(&header, frame, sizeof(header));
+	header.crc32c = 0;
+	uint32_t crc = crc32_iscsi((unsigned char *)&header, sizeof(header), 0xFFFFFFFFu);
+	unsigned char *rest = (unsigned char *)(uintptr_t)frame + sizeof(header);
+	return crc32_iscsi(rest, (int)(length - sizeof(header)), crc) ^ 0xFFFFFFFFu;
+}
+
+int64_t frame_count_records(const uint8_t *first, const uint8_t *limit)
+{
+	int64_t count = 0;
+	while (first < limit) {
+		size_t left = (size_t)(limit - first);
+		uint32_t length = left >= RECORD_HEADER_BYTES ? record_length(first) : 0;
+		if (length < RECORD_HEADER_BYTES || length > left || length % RECORD_ALIGN != 0)
+			return -1;
+		first += length;
+		count++;
+	}
+	return count;
+}
+
+// A control mark is a frame of its own: no items' bytes, count 1.
+static bool size_is_right(const struct frame_header *h, const uint8_t *frame, bool walk)
+{
+	if (h->type != FRAME_DATA)
+		return h->item_count == 1 &&
+			h->length == FRAME_HEADER_BYTES + h->order_log_length;
+	if (h->order_log_length > h->length - FRAME_HEADER_BYTES || h->item_count == 0)
+		return false;
+	if (!walk)
+		return true;
+	const uint8_t *limit = frame + h->length - h->order_log_length;
+	return frame_count_records(frame + FRAME_HEADER_BYTES, limit) == h->item_count;
+}
+
+enum weir_drop frame_check(const void *frame, uint32_t bytes, const struct frame_expect *expect)
+{
+	struct frame_header h;
+	if (bytes < FRAME_HEADER_BYTES)
+		return WEIR_DROP_FRAME_SHORT;
+	memcpy(&h, frame, sizeof(h));
+	if (h.version != FRAME_VERSION || h.type < FRAME_DATA || h.type >= FRAME_TYPE_LIMIT)
+		return WEIR_DROP_FRAME_VERSION;
+	if (h.length != bytes)
+		return h.length > bytes ? WEIR_DROP_FRAME_SHORT : WEIR_DROP_FRAME_SIZE;
+	if (expect->checksum && frame_crc(frame, h.length) != h.crc32c)
+		return WEIR_DROP_FRAME_CHECKSUM;
+	if (h.job != expect->job || h.channel != expect->channel)
+		return WEIR_DROP_FRAME_CHANNEL;
+	if (h.plan_version != expect->plan_version || h.incarnation != expect->incarnation)
+		return WEIR_DROP_FRAME_FENCED;
+	if (!size_is_right(&h, frame, expect->checksum))
+		return WEIR_DROP_FRAME_SIZE;
+	return WEIR_DROP_COUNT;
+}

@@ -1,0 +1,52 @@
+// Frames: one mbuf, one 64-byte header, a run of items of one channel (DESIGN.md, section 4).
+#pragma once
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/counters.h"
+
+enum { FRAME_VERSION = 1, FRAME_HEADER_BYTES = 64 };
+
+enum frame_type { FRAME_DATA = 1, FRAME_WATERMARK, FRAME_BARRIER, FRAME_END, FRAME_TYPE_LIMIT };
+
+// Little-endian, as it lies in the frame.
+struct frame_header {
+	uint8_t version;
+	uint8_t type;
+	uint16_t flags;
+	uint32_t length; // of the whole frame
+	uint32_t order_log_length;
+	uint32_t item_count;
+	uint32_t job;
+	uint32_t channel;
+	uint32_t plan_version;
+	uint32_t crc32c; // of the whole frame with this field 0; 0 where none is set
+	uint64_t incarnation;
+	uint64_t first_number;
+	int64_t watermark;
+	uint32_t epoch;
+	uint32_t key_id;
+};
+static_assert(sizeof(struct frame_header) == FRAME_HEADER_BYTES, "pinned");
+
+// What a receiver expects of a frame of its channel.
+struct frame_expect {
+	uint32_t job;
+	uint32_t channel;
+	uint32_t plan_version;
+	uint64_t incarnation;
+	bool checksum; // frames of this channel carry a CRC and their items are walked
+};
+
+// Check a frame from outside this task.  Returns WEIR_DROP_COUNT when it is good, else the reason
+// to drop it. Never reads beyond `bytes`.
+enum weir_drop frame_check(const void *frame, uint32_t bytes, const struct frame_expect *expect);
+
+// CRC32C of a frame of `length` bytes, its crc32c field counted as 0.
+uint32_t frame_crc(const void *frame, uint32_t length);
+
+// Walk packed records in [first, limit).  Returns how many there are, or -1 when lengths do not
+// add up or are no multiple of 8.
+int64_t frame_count_records(const uint8_t *first, const uint8_t *limit);

@@ -1,0 +1,64 @@
+// The order log of one task: what it consumed in which order, as "(input, up to item)", and where
+// its source injected barriers. Entries live until a later snapshot makes them needless.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum order_kind {
+	ORDER_CONSUMED, // of `input`, all items below `position`
+	ORDER_BARRIER,  // source: barrier `epoch` behind record `position`
+	ORDER_STOPPED,  // source: interrupted behind record `position`
+};
+
+struct order_entry {
+	uint64_t position;
+	uint64_t checksum; // CONSUMED: of all items of the input below `position`
+	uint32_t epoch;    // BARRIER
+	uint16_t input;    // CONSUMED: index among the task's inputs
+	uint16_t kind;
+};
+
+struct arena;
+
+// A ring of entries; `first` and `next` count for ever.
+struct order_log {
+	struct order_entry *entries;
+	uint64_t capacity; // a power of two
+	uint64_t first, next;
+	uint64_t replay; // next entry to obey; == next: live
+	uint64_t sealed; // entries below it grow no more: a snapshot lies between
+};
+
+// Returns 0 or -ENOMEM.
+int order_log_create(struct order_log *log, uint64_t capacity, struct arena *arena);
+
+static inline bool order_log_is_full(const struct order_log *log)
+{
+	return log->next - log->first == log->capacity;
+}
+
+static inline bool order_log_replaying(const struct order_log *log)
+{
+	return log->replay != log->next;
+}
+
+// Thread: owner.  Append while live; consecutive CONSUMED entries of one input become one.
+// The log must not be full.
+void order_log_append(struct order_log *log, const struct order_entry *entry);
+
+// The entry to obey now; only while replaying.
+const struct order_entry *order_log_current(const struct order_log *log);
+void order_log_obeyed(struct order_log *log);
+
+// A snapshot is taken here: entries before and after it stay apart.
+void order_log_seal(struct order_log *log);
+
+// Forget entries below `first` (a value of `next` when a snapshot was taken).
+void order_log_trim(struct order_log *log, uint64_t first);
+
+// One term of the running checksum over consumed items: number, length and first 16 bytes.
+static inline uint64_t order_mix(uint64_t number, uint64_t low, uint64_t high)
+{
+	return (low ^ number * 0x9E3779B97F4A7C15ULL) * (high | 1) + number;
+}

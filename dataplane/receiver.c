@@ -1,0 +1,118 @@
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "dataplane/channel.h"
+#include "dataplane/order_log.h"
+#include "numa/assert.h"
+#include "state/record.h"
+
+void receiver_create(struct receiver *r, struct channel *channel)
+{
+	*r = (struct receiver){
+		.channel = channel,
+		.watermark = INT64_MIN,
+		.expect = {.job = channel->config.job,
+			.channel = channel->config.id,
+			.plan_version = channel->config.plan_version,
+			.checksum = channel->config.checksum},
+	};
+}
+
+static struct rte_mbuf *next_mbuf(struct receiver *r)
+{
+	if (r->burst_at == r->burst_count) {
+		r->burst_at = 0;
+		r->burst_count = rte_ring_sc_dequeue_burst(r->channel->forward, (void **)r->burst,
+			CHANNEL_BURST, NULL);
+		if (r->burst_count == 0)
+			return NULL;
+	}
+	return r->burst[r->burst_at++];
+}
+
+void receiver_return(struct receiver *r)
+{
+	if (r->return_count == 0)
+		return;
+	uint32_t sent = rte_ring_sp_enqueue_bulk(r->channel->back, (void **)r->returns,
+		r->return_count, NULL);
+	VERIFY(sent == r->return_count);
+	r->return_count = 0;
+}
+
+static void give_back(struct receiver *r, struct rte_mbuf *mbuf)
+{
+	r->returns[r->return_count++] = mbuf;
+	if (r->return_count == CHANNEL_BURST)
+		receiver_return(r);
+}
+
+void receiver_release(struct receiver *r)
+{
+	ASSERT(r->frame != NULL && r->items == 0);
+	give_back(r, r->frame);
+	r->frame = NULL;
+}
+
+void receiver_succeed(struct receiver *r)
+{
+	if (r->frame != NULL)
+		give_back(r, r->frame);
+	r->frame = NULL;
+	r->items = 0;
+	while (r->burst_at < r->burst_count)
+		give_back(r, r->burst[r->burst_at++]);
+	receiver_return(r);
+	r->next_number = r->checksum = 0;
+	r->watermark = INT64_MIN;
+	r->held = r->ended = false;
+}
+
+// Skip items that were consumed before; a frame may overlap what a replaying sender sent again.
+static enum weir_drop trim_front(struct receiver *r, const struct frame_header *h)
+{
+	if (h->first_number > r->next_number)
+		return WEIR_DROP_FRAME_GAP;
+	uint64_t known = r->next_number - h->first_number;
+	if (known >= h->item_count)
+		return WEIR_DROP_FRAME_REPEATED;
+	r->first = (const uint8_t *)(h + 1);
+	r->limit = (const uint8_t *)h + h->length - h->order_log_length;
+	r->items = h->item_count - (uint32_t)known;
+	for (uint64_t i = 0; i < known; i++)
+		r->first += record_length(r->first);
+	return WEIR_DROP_COUNT;
+}
+
+const struct frame_header *receiver_peek(struct receiver *r)
+{
+	struct rte_mbuf *mbuf;
+	if (r->frame != NULL)
+		return rte_pktmbuf_mtod(r->frame, const struct frame_header *);
+	while ((mbuf = next_mbuf(r)) != NULL) {
+		const struct frame_header *h = rte_pktmbuf_mtod(mbuf, const struct frame_header *);
+		enum weir_drop reason = frame_check(h, mbuf->data_len, &r->expect);
+		if (reason == WEIR_DROP_COUNT)
+			reason = trim_front(r, h);
+		if (reason == WEIR_DROP_COUNT) {
+			r->frame = mbuf;
+			return h;
+		}
+		r->dropped[reason]++;
+		give_back(r, mbuf);
+	}
+	return NULL;
+}
+
+void receiver_checksum(struct receiver *r, const uint8_t *first, const uint8_t *limit)
+{
+	uint64_t sum = r->checksum, number = r->next_number;
+	while (first < limit) {
+		uint64_t low, high;
+		memcpy(&low, first, sizeof(low));
+		memcpy(&high, first + sizeof(low), sizeof(high)); // a record is at least 16 bytes
+		sum += order_mix(number++, low, high);
+		first += record_length(first);
+	}
+	r->checksum = sum;
+}

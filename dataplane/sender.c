@@ -1,0 +1,266 @@
+#include <errno.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "dataplane/channel.h"
+#include "numa/assert.h"
+#include "state/record.h"
+
+// Which reserve an mbuf goes back to; kept in the mbuf, untouched by the receiver.
+enum { RESERVE_DATA = 1, RESERVE_CONTROL = 2 };
+
+static struct frame_header *header_of(struct rte_mbuf *mbuf)
+{
+	return rte_pktmbuf_mtod(mbuf, struct frame_header *);
+}
+
+static int take_mbufs(struct rte_mempool *pool, struct rte_mbuf **out, uint32_t count,
+	uint32_t reserve)
+{
+	if (rte_pktmbuf_alloc_bulk(pool, out, count) != 0)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++)
+		out[i]->hash.usr = reserve;
+	return 0;
+}
+
+int sender_create(struct sender *s, struct channel *channel, struct rte_mempool *pool,
+	struct arena *arena)
+{
+	const struct channel_config *config = &channel->config;
+	*s = (struct sender){.channel = channel, .watermark = INT64_MIN,
+		.payload_max = config->frame_bytes - FRAME_HEADER_BYTES};
+	int error = retention_create(&s->retention, config->retention_bytes, arena);
+	if (error == 0)
+		error = take_mbufs(pool, s->credit, config->frames, RESERVE_DATA);
+	if (error != 0)
+		return error;
+	s->credit_count = config->frames;
+	error = take_mbufs(pool, s->control, CHANNEL_CONTROL_FRAMES, RESERVE_CONTROL);
+	if (error == 0)
+		s->control_count = CHANNEL_CONTROL_FRAMES;
+	return error;
+}
+
+// Sort what the receiver gave back into the two reserves.
+static void poll_credit(struct sender *s)
+{
+	struct rte_mbuf *back[CHANNEL_BURST];
+	uint32_t count = rte_ring_sc_dequeue_burst(s->channel->back, (void **)back, CHANNEL_BURST,
+		NULL);
+	for (uint32_t i = 0; i < count; i++) {
+		if (back[i]->hash.usr == RESERVE_CONTROL) {
+			ASSERT(s->control_count < CHANNEL_CONTROL_FRAMES);
+			s->control[s->control_count++] = back[i];
+		} else {
+			ASSERT(s->credit_count < s->channel->config.frames);
+			s->credit[s->credit_count++] = back[i];
+		}
+	}
+}
+
+static struct rte_mbuf *take_credit(struct sender *s)
+{
+	if (s->credit_count == 0)
+		poll_credit(s);
+	return s->credit_count == 0 ? NULL : s->credit[--s->credit_count];
+}
+
+// Beyond a whole frame, data leaves room for the marks that will let retention be trimmed.
+static bool retention_allows(struct sender *s)
+{
+	if (s->retention.capacity == 0)
+		return true;
+	uint32_t bytes = s->channel->config.frame_bytes;
+	if (!retention_has_room(&s->retention, 2 * bytes))
+		sender_trim(s);
+	return retention_has_room(&s->retention, 2 * bytes);
+}
+
+static bool open_frame(struct sender *s, int64_t now_ns)
+{
+	struct rte_mbuf *mbuf = retention_allows(s) ? take_credit(s) : NULL;
+	if (mbuf == NULL)
+		return false;
+	s->open = mbuf;
+	s->write = (uint8_t *)(header_of(mbuf) + 1);
+	s->limit = s->write + s->payload_max;
+	s->opened_ns = now_ns;
+	return true;
+}
+
+static void fill_header(const struct sender *s, struct frame_header *h, enum frame_type type,
+	uint32_t length, uint32_t items, uint64_t first_number)
+{
+	const struct channel_config *config = &s->channel->config;
+	*h = (struct frame_header){
+		.version = FRAME_VERSION,
+		.type = (uint8_t)type,
+		.length = length,
+		.item_count = items,
+		.job = config->job,
+		.channel = config->id,
+		.plan_version = config->plan_version,
+		.incarnation = s->incarnation,
+		.first_number = first_number,
+		.watermark = s->watermark,
+		.epoch = s->epoch,
+	};
+}
+
+static void enqueue(struct sender *s, struct rte_mbuf *mbuf)
+{
+	struct frame_header *h = header_of(mbuf);
+	mbuf->data_len = (uint16_t)h->length;
+	mbuf->pkt_len = h->length;
+	if (s->channel->config.checksum)
+		h->crc32c = frame_crc(h, h->length);
+	VERIFY(rte_ring_sp_enqueue(s->channel->forward, mbuf) == 0);
+}
+
+// A new item run: number it, keep a copy where recovery needs one, send it.
+static void send_new(struct sender *s, struct rte_mbuf *mbuf, enum frame_type type,
+	uint32_t length, uint32_t items)
+{
+	struct frame_header *h = header_of(mbuf);
+	fill_header(s, h, type, length, items, s->next_number);
+	s->next_number += items;
+	s->resend = s->next_number;
+	if (s->retention.capacity != 0)
+		retention_append(&s->retention, h);
+	enqueue(s, mbuf);
+}
+
+static bool caught_up(struct sender *s)
+{
+	return s->resend == s->next_number || sender_resend(s);
+}
+
+bool sender_flush(struct sender *s)
+{
+	if (s->items == 0)
+		return true;
+	if (!caught_up(s))
+		return false;
+	struct rte_mbuf *mbuf = s->open;
+	uint32_t length = (uint32_t)(s->write - (uint8_t *)header_of(mbuf));
+	uint32_t items = s->items;
+	s->open = NULL;
+	s->write = s->limit = NULL;
+	s->items = 0;
+	send_new(s, mbuf, FRAME_DATA, length, items);
+	return true;
+}
+
+uint8_t *sender_reserve_slow(struct sender *s, uint32_t bytes, int64_t now_ns)
+{
+	ASSERT(sender_fits(s, bytes));
+	if (!sender_flush(s) || !caught_up(s))
+		return NULL;
+	if (s->open == NULL && !open_frame(s, now_ns))
+		return NULL;
+	if ((size_t)(s->limit - s->write) < bytes) // cut shorter than one record
+		s->limit = s->write + bytes;
+	return s->write;
+}
+
+bool sender_mark(struct sender *s, enum frame_type type, int64_t watermark, uint32_t epoch)
+{
+	if (!sender_flush(s) || !caught_up(s))
+		return false;
+	if (s->control_count == 0)
+		poll_credit(s);
+	if (s->retention.capacity != 0 && !retention_has_room(&s->retention, FRAME_HEADER_BYTES))
+		sender_trim(s);
+	if (s->control_count == 0 || (s->retention.capacity != 0 &&
+			!retention_has_room(&s->retention, FRAME_HEADER_BYTES)))
+		return false;
+	if (type == FRAME_WATERMARK || type == FRAME_END)
+		s->watermark = watermark;
+	if (type == FRAME_BARRIER)
+		s->epoch = epoch;
+	send_new(s, s->control[--s->control_count], type, FRAME_HEADER_BYTES, 1);
+	return true;
+}
+
+// Bytes of the leading records of [first, limit) that fit `room` (at least one), and their count.
+static uint32_t cut(const uint8_t *first, const uint8_t *limit, uint32_t room, uint32_t *ret_items)
+{
+	const uint8_t *at = first;
+	uint32_t items = 0;
+	while (at < limit && (items == 0 || (uint32_t)(at - first) + record_length(at) <= room)) {
+		at += record_length(at);
+		items++;
+	}
+	*ret_items = items;
+	return (uint32_t)(at - first);
+}
+
+static void resend_data(struct sender *s, const struct frame_header *kept, struct rte_mbuf *mbuf)
+{
+	struct frame_header *h = header_of(mbuf);
+	const uint8_t *first = (const uint8_t *)(kept + 1);
+	const uint8_t *limit = (const uint8_t *)kept + kept->length;
+	for (uint64_t number = kept->first_number; number < s->resend; number++)
+		first += record_length(first);
+	uint32_t items, bytes = cut(first, limit, s->payload_max, &items);
+	*h = *kept;
+	memcpy(h + 1, first, bytes);
+	h->incarnation = s->incarnation;
+	h->length = FRAME_HEADER_BYTES + bytes;
+	h->item_count = items;
+	h->first_number = s->resend;
+	s->resend += items;
+	enqueue(s, mbuf);
+}
+
+static void resend_mark(struct sender *s, const struct frame_header *kept, struct rte_mbuf *mbuf)
+{
+	struct frame_header *h = header_of(mbuf);
+	*h = *kept;
+	h->incarnation = s->incarnation;
+	s->resend++;
+	enqueue(s, mbuf);
+}
+
+bool sender_resend(struct sender *s)
+{
+	while (s->resend != s->next_number) {
+		const struct frame_header *kept = retention_find(&s->retention, s->resend);
+		VERIFY(kept != NULL); // invariant 2: kept until no snapshot needs it
+		poll_credit(s);
+		if (kept->type == FRAME_DATA) {
+			if (s->credit_count == 0)
+				return false;
+			resend_data(s, kept, s->credit[--s->credit_count]);
+		} else {
+			if (s->control_count == 0)
+				return false;
+			resend_mark(s, kept, s->control[--s->control_count]);
+		}
+	}
+	return true;
+}
+
+void sender_trim(struct sender *s)
+{
+	uint64_t number = atomic_load_explicit(&s->channel->snapshot_number, memory_order_acquire);
+	retention_trim(&s->retention, number);
+}
+
+void sender_succeed(struct sender *s, uint64_t next_number, uint64_t incarnation)
+{
+	if (s->open != NULL)
+		s->credit[s->credit_count++] = s->open;
+	s->open = NULL;
+	s->write = s->limit = NULL;
+	s->items = 0;
+	s->next_number = s->resend = next_number;
+	s->incarnation = incarnation;
+	retention_reset(&s->retention, next_number);
+}
+
+void sender_rewind(struct sender *s, uint64_t number)
+{
+	s->resend = number < s->next_number ? number : s->next_number;
+}

@@ -1,0 +1,107 @@
+// A task: one parallel instance of a chain of fused operators, stepped. It consumes items of its
+// input channels (or produces records), obeys or writes its order log, aligns barriers and takes
+// snapshots of itself. No clock, no thread, no system call inside.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/chain.h"
+#include "dataplane/exchange.h"
+#include "dataplane/order_log.h"
+
+enum { TASK_LINKS_MAX = 16, TASK_SOURCE_RECORDS = 512, TASK_STEP_FRAMES = 16 };
+
+enum task_outcome { TASK_RUNNING, TASK_FINISHED, TASK_FAILED };
+
+// Requests to all tasks of a job. Written by the agent (release), read by workers (acquire).
+struct task_control {
+	_Atomic uint32_t epoch;     // the latest barrier wanted; sources inject it
+	_Atomic uint32_t committed; // every task holds its snapshot of this epoch
+	_Atomic bool interrupt;     // sources end early
+};
+
+struct task_snapshot {
+	uint8_t *data;
+	size_t bytes; // 0: none
+	uint32_t epoch;
+	uint64_t log_next; // of the order log when it was taken
+	uint64_t *consumed; // per input, the next item's number
+};
+
+// The snapshot of the last committed epoch, and that of the one under way.
+struct task_snapshots {
+	struct task_snapshot kept[2];
+	size_t room; // bytes of each
+	uint32_t committed, latest; // which of the two; equal: none is under way
+};
+
+struct task_config {
+	const struct plan_task *plan;
+	uint32_t id;
+	uint32_t group_bits;
+	bool recovery;
+	uint64_t log_entries; // a power of two, with recovery
+	size_t snapshot_bytes;
+	struct arena *arena;  // for everything the task keeps
+	struct pool *pool;    // state memory of its worker
+	const struct task_control *control;
+	struct receiver *receivers; // of its inputs, in order
+	struct sender *senders;     // of its edges, in order
+};
+
+struct task {
+	uint32_t id;
+	enum task_outcome outcome;
+	bool blocked;     // the last step ended with full output
+	bool idle_source; // nothing was due in the last step
+	bool source;
+	bool recovery;
+	bool barrier_due; // aligned; the snapshot is taken, barriers are being sent
+	bool end_due;     // all inputs have ended: finish the chain
+	bool finishing;
+	uint32_t epoch;      // of the last barrier taken
+	int64_t deadline_ns; // next time a step may find work, for an idle source
+	int64_t watermark_ns;
+	int64_t flush_age_ns;
+	uint64_t produced;  // source: records so far
+	uint64_t items_max; // at most so many records a batch; the simulator varies it
+	uint32_t link_count; // exchange included
+	uint32_t input_count, input_at;
+	uint32_t held_count, ended_count;
+	struct receiver *receivers;
+	struct exchange exchange;
+	const struct task_control *control;
+	struct order_log log;
+	struct task_snapshots snapshots;
+	struct chain_link links[TASK_LINKS_MAX];
+	const struct plan_task *plan;
+	// Written by the owner at the end of a step (release), read by the agent (acquire).
+	_Atomic uint32_t snapshot_epoch;
+	_Atomic uint32_t outcome_seen;
+};
+
+// Returns 0 or -errno; `error` says why.
+int task_create(struct task *t, const struct task_config *config, char *error,
+	uint32_t error_bytes);
+void task_destroy(struct task *t); // NULL-safe
+
+// Do a bounded piece of work.  Returns the records and marks handled; 0: nothing to do now.
+// Thread: owner.
+uint32_t task_step(struct task *t, int64_t now_ns);
+
+// Why a failed task failed.
+const char *task_error(const struct task *t);
+
+// Take a snapshot of the task as it is; its chain must be drained.  Returns 0 or -errno.
+int task_snapshot(struct task *t);
+
+// Once the latest epoch is committed: forget the log and the retained items it makes needless.
+void task_commit(struct task *t);
+
+// Make a newly created task the successor of a dead one: it takes over the order log and the
+// snapshots (which outlive a task in another failure domain), restores the committed snapshot and
+// will replay the log. Its receivers' next_number then says from where upstream must send again.
+// Returns 0, or -errno when the snapshot cannot be read.
+int task_succeed(struct task *t, struct task *dead);

@@ -1,0 +1,172 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "dataplane/task.h"
+#include "numa/assert.h"
+#include "state/snapshot.h"
+
+// Layout: section "task" (positions sent and consumed per channel), then a section "op<i>" for
+// each stateful operator of the chain.
+
+enum { TASK_STATE_VERSION = 1 };
+
+static void write_task(const struct task *t, struct snapshot_writer *w)
+{
+	snapshot_u32(w, t->epoch);
+	snapshot_u32(w, t->barrier_due);
+	snapshot_i64(w, t->watermark_ns);
+	snapshot_u64(w, t->produced);
+	snapshot_i64(w, t->exchange.end_watermark);
+	snapshot_u32(w, t->input_count);
+	for (uint32_t i = 0; i < t->input_count; i++) {
+		const struct receiver *r = &t->receivers[i];
+		snapshot_u64(w, r->next_number);
+		snapshot_u64(w, r->checksum);
+		snapshot_i64(w, r->watermark);
+		snapshot_u32(w, r->held);
+		snapshot_u32(w, r->ended);
+	}
+	snapshot_u32(w, t->exchange.sender_count);
+	for (uint32_t i = 0; i < t->exchange.sender_count; i++) {
+		const struct sender *s = &t->exchange.senders[i];
+		snapshot_u64(w, s->next_number);
+		snapshot_i64(w, s->watermark);
+		snapshot_u32(w, s->epoch);
+	}
+}
+
+static void section_name(uint32_t link, char *out, size_t bytes)
+{
+	snprintf(out, bytes, "op%" PRIu32, link);
+}
+
+static void write_operators(const struct task *t, struct snapshot_writer *w)
+{
+	char name[16];
+	for (uint32_t i = 0; i < t->link_count; i++) {
+		const struct weir_operator *kind = t->links[i].kind;
+		if (kind->snapshot == NULL)
+			continue;
+		section_name(i, name, sizeof(name));
+		snapshot_section(w, name, kind->state_version);
+		kind->snapshot(t->links[i].self, w);
+	}
+}
+
+int task_snapshot(struct task *t)
+{
+	struct task_snapshots *all = &t->snapshots;
+	struct task_snapshot *slot = &all->kept[1 - all->committed];
+	struct snapshot_writer w;
+	ASSERT(chain_is_drained(t->links, t->link_count));
+	for (uint32_t i = 0; i < t->exchange.sender_count; i++)
+		if (!sender_flush(&t->exchange.senders[i]))
+			return -EAGAIN;
+	snapshot_begin(&w, slot->data, all->room);
+	snapshot_section(&w, "task", TASK_STATE_VERSION);
+	write_task(t, &w);
+	write_operators(t, &w);
+	int error = snapshot_end(&w, &slot->bytes);
+	if (error != 0)
+		return error;
+	slot->epoch = t->epoch;
+	slot->log_next = t->log.replay; // live: next
+	for (uint32_t i = 0; i < t->input_count; i++)
+		slot->consumed[i] = t->receivers[i].next_number;
+	order_log_seal(&t->log);
+	all->latest = 1 - all->committed;
+	return 0;
+}
+
+void task_commit(struct task *t)
+{
+	struct task_snapshots *all = &t->snapshots;
+	const struct task_snapshot *latest = &all->kept[all->latest];
+	if (all->latest == all->committed ||
+		atomic_load_explicit(&t->control->committed, memory_order_acquire) < latest->epoch)
+		return;
+	all->committed = all->latest;
+	order_log_trim(&t->log, latest->log_next);
+	for (uint32_t i = 0; i < t->input_count; i++)
+		atomic_store_explicit(&t->receivers[i].channel->snapshot_number,
+			latest->consumed[i], memory_order_release); // pairs sender_trim
+}
+
+static int read_task(struct task *t, struct snapshot_reader *r)
+{
+	t->epoch = snapshot_read_u32(r);
+	t->barrier_due = snapshot_read_u32(r);
+	t->watermark_ns = snapshot_read_i64(r);
+	t->produced = snapshot_read_u64(r);
+	t->exchange.end_watermark = snapshot_read_i64(r);
+	if (snapshot_read_u32(r) != t->input_count)
+		return -EBADMSG;
+	for (uint32_t i = 0; i < t->input_count; i++) {
+		struct receiver *in = &t->receivers[i];
+		in->next_number = snapshot_read_u64(r);
+		in->checksum = snapshot_read_u64(r);
+		in->watermark = snapshot_read_i64(r);
+		in->held = snapshot_read_u32(r);
+		in->ended = snapshot_read_u32(r);
+		t->held_count += in->held;
+		t->ended_count += in->ended;
+	}
+	if (snapshot_read_u32(r) != t->exchange.sender_count)
+		return -EBADMSG;
+	for (uint32_t i = 0; i < t->exchange.sender_count; i++) {
+		struct sender *s = &t->exchange.senders[i];
+		sender_succeed(s, snapshot_read_u64(r), s->incarnation);
+		s->watermark = snapshot_read_i64(r);
+		s->epoch = snapshot_read_u32(r);
+	}
+	return r->error;
+}
+
+static int read_operators(struct task *t, struct snapshot_reader *r)
+{
+	char name[16];
+	for (uint32_t i = 0; i < t->link_count; i++) {
+		struct chain_link *link = &t->links[i];
+		uint32_t version;
+		if (link->kind->snapshot == NULL)
+			continue;
+		section_name(i, name, sizeof(name));
+		int error = snapshot_find(r, name, &version);
+		if (error == 0 && version > link->kind->state_version)
+			error = -ENOTSUP;
+		if (error == 0)
+			error = link->kind->restore(link->self, &link->ctx, r);
+		if (error != 0)
+			return error;
+	}
+	return 0;
+}
+
+static int restore(struct task *t, const struct task_snapshot *snapshot)
+{
+	struct snapshot_reader r;
+	uint32_t version;
+	int error = snapshot_open(&r, snapshot->data, snapshot->bytes);
+	if (error == 0)
+		error = snapshot_find(&r, "task", &version);
+	if (error == 0)
+		error = version > TASK_STATE_VERSION ? -ENOTSUP : read_task(t, &r);
+	return error == 0 ? read_operators(t, &r) : error;
+}
+
+int task_succeed(struct task *t, struct task *dead)
+{
+	struct task_snapshots *all = &t->snapshots;
+	t->log = dead->log;
+	*all = dead->snapshots;
+	all->latest = all->committed; // one that was never committed may be needed by nobody
+	const struct task_snapshot *snapshot = &all->kept[all->committed];
+	t->log.replay = snapshot->bytes == 0 ? t->log.first : snapshot->log_next;
+	if (snapshot->bytes != 0)
+		return restore(t, snapshot);
+	for (uint32_t i = 0; i < t->exchange.sender_count; i++)
+		sender_succeed(&t->exchange.senders[i], 0, t->exchange.senders[i].incarnation);
+	return 0;
+}

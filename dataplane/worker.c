@@ -1,0 +1,41 @@
+#include "dataplane/worker.h"
+
+// The time since the last step is what that step took; tasks that worked share it by work done.
+static void account(struct worker *w, int64_t now_ns)
+{
+	int64_t elapsed = w->last_ns == 0 ? 0 : now_ns - w->last_ns;
+	uint64_t total = 0;
+	w->last_ns = now_ns;
+	for (uint32_t i = 0; i < w->task_count; i++)
+		total += w->work[i];
+	for (uint32_t i = 0; i < w->task_count; i++) {
+		if (w->work[i] != 0)
+			w->loads[i].busy_ns += (int64_t)((uint64_t)elapsed * w->work[i] / total);
+		else if (w->tasks[i]->blocked)
+			w->loads[i].blocked_ns += elapsed;
+	}
+}
+
+uint32_t worker_step(struct worker *w, int64_t now_ns)
+{
+	uint32_t total = 0, running = 0;
+	account(w, now_ns);
+	for (uint32_t i = 0; i < w->task_count; i++) {
+		w->work[i] = task_step(w->tasks[i], now_ns);
+		total += w->work[i];
+		running += w->tasks[i]->outcome == TASK_RUNNING;
+	}
+	w->running = running;
+	return total;
+}
+
+int64_t worker_deadline(const struct worker *w)
+{
+	int64_t earliest = INT64_MAX;
+	for (uint32_t i = 0; i < w->task_count; i++) {
+		const struct task *t = w->tasks[i];
+		if (t->outcome == TASK_RUNNING && t->idle_source && t->deadline_ns < earliest)
+			earliest = t->deadline_ns;
+	}
+	return earliest;
+}

@@ -1,0 +1,29 @@
+// A worker: steps the tasks placed on it, one after the other. The loop that calls it, with a
+// real clock and a real thread, is in dataplane/engine_thread.c; the simulator calls it itself.
+#pragma once
+
+#include <stdint.h>
+
+#include "dataplane/task.h"
+
+// How a task's time was spent. Written by the worker; read by the agent, harmlessly torn.
+struct worker_load {
+	int64_t busy_ns;    // in steps that did work
+	int64_t blocked_ns; // with its output full
+};
+
+struct worker {
+	uint32_t task_count;
+	uint32_t running; // tasks not yet finished
+	struct task **tasks;
+	struct worker_load *loads; // a task each
+	uint32_t *work;            // of the last step, a task each
+	int64_t last_ns;           // of the last step; 0: none yet
+};
+
+// One round over all tasks.  Returns what they handled, 0: nothing to do now.
+// Thread: owner.
+uint32_t worker_step(struct worker *w, int64_t now_ns);
+
+// The earliest time at which an idle task expects work; INT64_MAX: only others can bring any.
+int64_t worker_deadline(const struct worker *w);
