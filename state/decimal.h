@@ -9,8 +9,26 @@
 // 10 to the power of 0 to 38.
 extern const __int128 decimal_power[DECIMAL_DIGITS_MAX + 1];
 
+// Sign, digits, point and a terminating NUL.
+#define DECIMAL_TEXT_BYTES 44
+
 // At most `precision` digits.
 static inline bool decimal_fits(__int128 value, uint32_t precision)
 {
 	return value < decimal_power[precision] && value > -decimal_power[precision];
 }
+
+// Each returns false, leaving *ret_value, where the result has more than 38 digits.
+bool decimal_add(__int128 a, __int128 b, __int128 *ret_value);
+bool decimal_multiply(__int128 a, __int128 b, __int128 *ret_value); // the scales add up
+// From one scale to another, half-up: ties away from zero.
+bool decimal_rescale(__int128 value, uint32_t from, uint32_t to, __int128 *ret_value);
+// a * 10^shift / b, half-up; b is not zero.
+bool decimal_divide(__int128 a, __int128 b, uint32_t shift, __int128 *ret_value);
+
+// Read [+-]digits[.digits], digits beyond `scale` half-up.
+// Returns 0, -EINVAL (not a decimal) or -ERANGE (more than `precision` digits).
+int decimal_parse(const void *text, uint32_t bytes, uint32_t precision, uint32_t scale,
+	__int128 *ret_value);
+// Write all `scale` digits behind the point.  Returns the text's length without its NUL.
+uint32_t decimal_print(__int128 value, uint32_t scale, char out[DECIMAL_TEXT_BYTES]);

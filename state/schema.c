@@ -73,7 +73,7 @@ static const char *digits_take(const char *text, uint8_t *ret_value)
 	return text;
 }
 
-static int decimal_parse(const char *text, struct weir_field *ret_field)
+static int decimal_arguments(const char *text, struct weir_field *ret_field)
 {
 	uint8_t precision, scale;
 	if (strncmp(text, "decimal(", 8) != 0)
@@ -99,7 +99,7 @@ int type_parse(const char *text, struct weir_field *ret_field)
 		ret_field->precision = ret_field->scale = 0;
 		return 0;
 	}
-	return decimal_parse(text, ret_field);
+	return decimal_arguments(text, ret_field);
 }
 
 int schema_add(struct weir_schema *schema, const char *name, enum weir_type type, uint8_t precision,
