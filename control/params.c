@@ -35,8 +35,8 @@ static bool value_is(const struct params_scope *scope, const struct weir_value *
 	}
 	if (value->kind == kind)
 		return true;
-	errors_add_at(scope->errors, &scope->root, value, "is %s; write %s", kind_words[value->kind],
-		example);
+	errors_add_at(scope->errors, &scope->root, value, "is %s; write %s",
+		kind_words[value->kind], example);
 	return false;
 }
 
@@ -127,7 +127,8 @@ static void check_twice(const struct params_scope *scope, const struct weir_valu
 		const struct weir_value *other = list->items[i];
 		if (strcmp(other->name ? other->name : other->text, name) == 0) {
 			errors_add_at(scope->errors, &scope->root, item,
-				"%s is in the list twice; remove one or give it another name", name);
+				"%s is in the list twice; remove one or give it another name",
+				name);
 			return;
 		}
 	}

@@ -97,7 +97,8 @@ const char *units_parse(enum weir_param_type type, const char *text, int64_t *re
 	switch (type) {
 	case WEIR_PARAM_DURATION:
 		return scaled_parse(duration_units, text,
-			"is not a time: write a whole number and its unit, ns, us, ms, s, m, h or d",
+			"is not a time: write a whole number and its unit, "
+			"ns, us, ms, s, m, h or d",
 			ret_value);
 	case WEIR_PARAM_SIZE:
 		return scaled_parse(size_units, text,

@@ -25,7 +25,7 @@ struct plan_edge {
 	const uint16_t *fields;           // per field of `output`, the index in `input`
 	const uint16_t *keys;             // HASH: fields of `input`, in key order
 	uint32_t key_count;
-	uint32_t channel_count; // HASH: key group g goes to channels[g * channel_count >> group_bits]
+	uint32_t channel_count; // HASH: group g goes to channels[g * channel_count >> group_bits]
 	const uint32_t *channels;
 };
 

@@ -116,8 +116,8 @@ struct weir_operator {
 	// Returns 0 or -errno after weir_plan_error.  Thread: agent.
 	int (*share)(struct weir_plan *plan, void *memory);
 
-	// Make an instance, all its fixed memory from ctx->arena.  Returns 0 or -errno; a message in
-	// ctx->error by weir_fail says why.
+	// Make an instance, all its fixed memory from ctx->arena.
+	// Returns 0 or -errno; a message in ctx->error by weir_fail says why.
 	int (*create)(struct weir_context *ctx, const struct weir_plan *plan, void **ret_self);
 	void (*destroy)(void *self); // NULL-safe; without publish before it, leaves nothing visible
 

@@ -42,7 +42,7 @@ struct weir_value {
 	const char *text; // SCALAR: as written; OPERATOR: its kind
 	int64_t integer;  // SCALAR, per its table type: ns, bytes, per second, index, 0 or 1
 	const char *file;
-	uint32_t line; // from 1, a default's is its map's; 0: from the command line, `file` is the flag
+	uint32_t line; // from 1; a default's: its map's; 0: given by the command line's flag `file`
 	uint32_t count;
 	struct weir_value **items; // LIST and MAP
 };

@@ -26,14 +26,14 @@ struct task_snapshot {
 	uint8_t *data;
 	size_t bytes; // 0: none
 	uint32_t epoch;
-	uint64_t log_next; // of the order log when it was taken
+	uint64_t log_next;  // of the order log when it was taken
 	uint64_t *consumed; // per input, the next item's number
 };
 
 // The snapshot of the last committed epoch, and that of the one under way.
 struct task_snapshots {
 	struct task_snapshot kept[2];
-	size_t room; // bytes of each
+	size_t room;                // bytes of each
 	uint32_t committed, latest; // which of the two; equal: none is under way
 };
 
@@ -44,8 +44,8 @@ struct task_config {
 	bool recovery;
 	uint64_t log_entries; // a power of two, with recovery
 	size_t snapshot_bytes;
-	struct arena *arena;  // for everything the task keeps
-	struct pool *pool;    // state memory of its worker
+	struct arena *arena; // for everything the task keeps
+	struct pool *pool;   // state memory of its worker
 	const struct task_control *control;
 	struct receiver *receivers; // of its inputs, in order
 	struct sender *senders;     // of its edges, in order
@@ -65,8 +65,8 @@ struct task {
 	int64_t deadline_ns; // next time a step may find work, for an idle source
 	int64_t watermark_ns;
 	int64_t flush_age_ns;
-	uint64_t produced;  // source: records so far
-	uint64_t items_max; // at most so many records a batch; the simulator varies it
+	uint64_t produced;   // source: records so far
+	uint64_t items_max;  // at most so many records a batch; the simulator varies it
 	uint32_t link_count; // exchange included
 	uint32_t input_count, input_at;
 	uint32_t held_count, ended_count;

@@ -64,11 +64,8 @@ static const struct mode {
 
 int main(int argc, char **argv)
 {
-	struct options options = {.events = 1000000,
-		.rate = 10000,
-		.loops = 1,
-		.threads = 1,
-		.rounds = 7};
+	struct options options = {
+		.events = 1000000, .rate = 10000, .loops = 1, .threads = 1, .rounds = 7};
 	struct argp argp = {option_table, option_parse, "baseline NAME\nsmoke",
 		"Time the engine and hand-written loops over the same rows.", NULL, NULL, NULL};
 

@@ -26,7 +26,7 @@ struct weir_batch {
 	// PACKED: the rows not yet consumed; the consumer moves `first` and skips rows whose
 	// variant is not schema->variant.
 	const uint8_t *first, *limit;
-	// ROWS and COLUMNS: rows [at, count), count at most BATCH_ROWS_MAX; the consumer moves `at`.
+	// ROWS and COLUMNS: rows [at, count), at most BATCH_ROWS_MAX; the consumer moves `at`.
 	uint32_t at, count;
 	const uint8_t *const *rows;
 	const struct weir_column *columns;

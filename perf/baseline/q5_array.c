@@ -69,7 +69,7 @@ static void auctions_find(struct q5 *q)
 
 static uint32_t *counts_create(uint32_t auctions)
 {
-	// Rounded up, so that whole vectors may be summed; written once, so that no page is missing.
+	// Rounded up, so that whole vectors may be summed; written once, no page is missing.
 	size_t bytes = ((size_t)auctions * sizeof(uint32_t) + 4096) & ~(size_t)4095;
 	uint32_t *counts = aligned_alloc(4096, bytes);
 
@@ -111,7 +111,8 @@ static struct pane *pane_find(struct part *part, int64_t number)
 	return pane->open && pane->number == number ? pane : NULL;
 }
 
-static void window_emit(struct q5 *q, struct part *part, int64_t window, uint32_t low, uint32_t high)
+static void window_emit(struct q5 *q, struct part *part, int64_t window, uint32_t low,
+	uint32_t high)
 {
 	const uint32_t *c[HOP_PANES];
 	uint32_t most = 0;

@@ -65,7 +65,8 @@ static uint32_t slots_find(const struct rows *rows, uint32_t threads)
 	for (const uint8_t *at = rows->first; at < rows->limit; at += record_length(at)) {
 		if (record_variant(at) != BID_VARIANT)
 			continue;
-		int64_t auction = record_int64(at, BID_AUCTION), p = hop_pane(record_int64(at, BID_TIME));
+		int64_t auction = record_int64(at, BID_AUCTION),
+			p = hop_pane(record_int64(at, BID_TIME));
 		if (pane == INT64_MIN)
 			for (int i = 0; i < ENTRY_PANES; i++)
 				low[i] = auction;
@@ -157,7 +158,8 @@ static struct window_panes panes_of(const struct part *part, int64_t window)
 	for (int i = 0; i < HOP_PANES; i++) {
 		int64_t pane = window - HOP_PANES + i;
 		w.slots[i] = (uint32_t)((uint64_t)pane % ENTRY_PANES);
-		w.masks[i] = pane >= part->pane_oldest && pane <= part->pane_newest ? UINT32_MAX : 0;
+		w.masks[i] =
+			pane >= part->pane_oldest && pane <= part->pane_newest ? UINT32_MAX : 0;
 	}
 	w.oldest = w.slots[0];
 	return w;

@@ -12,8 +12,7 @@ void fuzz_corpus_add(struct fuzz_corpus *corpus, const uint8_t *data, size_t byt
 	size_t kept = bytes < FUZZ_INPUT_BYTES_MAX ? bytes : FUZZ_INPUT_BYTES_MAX;
 	struct fuzz_input input = {malloc(kept ? kept : 1), kept};
 
-	corpus->inputs =
-		reallocarray(corpus->inputs, corpus->count + 1, sizeof(corpus->inputs[0]));
+	corpus->inputs = reallocarray(corpus->inputs, corpus->count + 1, sizeof(corpus->inputs[0]));
 	if (!corpus->inputs || !input.data)
 		abort();
 	memcpy(input.data, data, kept);

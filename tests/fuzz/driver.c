@@ -38,12 +38,12 @@ static void say_where(const char *what)
 {
 	char line[160];
 	int length = on_seeds
-			     ? snprintf(line, sizeof(line), "fuzz: %s on seed input %llu\n", what,
-				       (unsigned long long)run_now)
-			     : snprintf(line, sizeof(line),
-				       "fuzz: %s in execution %llu; replay: --seed %llu --only %llu\n",
-				       what, (unsigned long long)run_now, (unsigned long long)seed_now,
-				       (unsigned long long)run_now);
+		? snprintf(line, sizeof(line), "fuzz: %s on seed input %llu\n", what,
+			  (unsigned long long)run_now)
+		: snprintf(line, sizeof(line),
+			  "fuzz: %s in execution %llu; replay: --seed %llu --only %llu\n", what,
+			  (unsigned long long)run_now, (unsigned long long)seed_now,
+			  (unsigned long long)run_now);
 	if (write(STDERR_FILENO, line, length) < 0)
 		_exit(1);
 }
@@ -110,7 +110,8 @@ static void run_seeds(const struct fuzz_corpus *corpus)
 static void run_one(const struct driver *driver, uint64_t number)
 {
 	static uint8_t data[FUZZ_INPUT_BYTES_MAX];
-	size_t bytes = fuzz_mutate(&driver->corpus, &driver->dictionary, driver->seed, number, data);
+	size_t bytes =
+		fuzz_mutate(&driver->corpus, &driver->dictionary, driver->seed, number, data);
 
 	run_now = number;
 	run_target(data, bytes);
@@ -182,8 +183,7 @@ static void read_options(struct driver *driver, int argc, char **argv)
 {
 	static const struct option options[] = {{"runs", 1, NULL, 'r'}, {"seed", 1, NULL, 's'},
 		{"only", 1, NULL, 'o'}, {"dict", 1, NULL, 'd'}, {"write-seeds", 1, NULL, 'w'},
-		{"hang-seconds", 1, NULL, 't'},
-		{"help", 0, NULL, 'h'}, {0}};
+		{"hang-seconds", 1, NULL, 't'}, {"help", 0, NULL, 'h'}, {0}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -258,7 +258,8 @@ int main(int argc, char **argv)
 	}
 	if (!failed)
 		printf("%zu seeds and %llu executions (seed %llu): no crash, hang or leak\n",
-			driver.corpus.count, (unsigned long long)(driver.only < 0 ? driver.runs : 1),
+			driver.corpus.count,
+			(unsigned long long)(driver.only < 0 ? driver.runs : 1),
 			(unsigned long long)driver.seed);
 	fuzz_dictionary_free(&driver.dictionary);
 	fuzz_corpus_free(&driver.corpus);

@@ -1,7 +1,14 @@
 // For tests of messages: what errors_print would print, and one assertion on it.
 #pragma once
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 #include "control/errors.h"
 

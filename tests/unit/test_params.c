@@ -143,12 +143,13 @@ struct bad {
 };
 
 static const struct bad bad_params[] = {
-	{"flg: true", "f.yaml:1: op.flg: is not a parameter of op; did you mean flag?; known are "
-		      "text, flag, number, time, room, rate, mode, field, key, pairs, window, from\n"},
-	{"window: {slide: 1s}",
-		"f.yaml:1: op.window: size is missing; add `size:` (length)\n"},
-	{"window: {size: 1s, slid: 1s}", "f.yaml:1: op.window.slid: is not a parameter of window; "
-					 "did you mean slide?; known are size, slide\n"},
+	{"flg: true",
+		"f.yaml:1: op.flg: is not a parameter of op; did you mean flag?; known are "
+		"text, flag, number, time, room, rate, mode, field, key, pairs, window, from\n"},
+	{"window: {slide: 1s}", "f.yaml:1: op.window: size is missing; add `size:` (length)\n"},
+	{"window: {size: 1s, slid: 1s}",
+		"f.yaml:1: op.window.slid: is not a parameter of window; "
+		"did you mean slide?; known are size, slide\n"},
 	{"window: 3s", "f.yaml:1: op.window: is a single value; write a map, {name: value}\n"},
 	{"text: [a]", "f.yaml:1: op.text: is a list; write a value\n"},
 	{"text: {a: 1}", "f.yaml:1: op.text: is a map; write a value\n"},
@@ -156,45 +157,54 @@ static const struct bad bad_params[] = {
 	{"flag: yes", "f.yaml:1: op.flag: yes is neither true nor false\n"},
 	{"number: x", "f.yaml:1: op.number: x is not a whole number\n"},
 	{"number: 1.5", "f.yaml:1: op.number: 1.5 is not a whole number\n"},
-	{"number: 99999999999999999999", "f.yaml:1: op.number: 99999999999999999999 is too large\n"},
+	{"number: 99999999999999999999",
+		"f.yaml:1: op.number: 99999999999999999999 is too large\n"},
 	{"number: 6", "f.yaml:1: op.number: 6 is out of bounds; write -5 to 5\n"},
 	{"number: -6", "f.yaml:1: op.number: -6 is out of bounds; write -5 to 5\n"},
-	{"time: 10", "f.yaml:1: op.time: 10 is not a time: write a whole number and its unit, "
-		     "ns, us, ms, s, m, h or d\n"},
+	{"time: 10",
+		"f.yaml:1: op.time: 10 is not a time: write a whole number and its unit, "
+		"ns, us, ms, s, m, h or d\n"},
 	{"time: -1s", "f.yaml:1: op.time: -1s is out of bounds; write at least 0\n"},
 	{"window: {size: 0}", "f.yaml:1: op.window.size: 0 is out of bounds; write at least 1ns\n"},
 	{"time: 9000000d", "f.yaml:1: op.time: 9000000d is too large\n"},
-	{"room: 64KB", "f.yaml:1: op.room: 64KB is not a size: write a whole number and its unit, "
-		       "B, KiB, MiB, GiB or TiB\n"},
+	{"room: 64KB",
+		"f.yaml:1: op.room: 64KB is not a size: write a whole number and its unit, "
+		"B, KiB, MiB, GiB or TiB\n"},
 	{"room: 128KiB", "f.yaml:1: op.room: 128KiB is out of bounds; write 512B to 64KiB\n"},
-	{"rate: 10/h", "f.yaml:1: op.rate: 10/h is not a rate: write a number with /s, k/s, M/s "
-		       "or /min\n"},
-	{"rate: 30/min", "f.yaml:1: op.rate: 30/min is no whole number a second; write a multiple "
-			 "of 60/min\n"},
+	{"rate: 10/h",
+		"f.yaml:1: op.rate: 10/h is not a rate: write a number with /s, k/s, M/s "
+		"or /min\n"},
+	{"rate: 30/min",
+		"f.yaml:1: op.rate: 30/min is no whole number a second; write a multiple "
+		"of 60/min\n"},
 	{"mode: skp", "f.yaml:1: op.mode: skp is not one of fail|skip|route; did you mean skip?\n"},
-	{"field: biddr", "f.yaml:1: op.field: biddr is not a field of the input; did you mean "
-			 "bidder?; fields are auction, bidder\n"},
+	{"field: biddr",
+		"f.yaml:1: op.field: biddr is not a field of the input; did you mean "
+		"bidder?; fields are auction, bidder\n"},
 	{"key: bidder", "f.yaml:1: op.key: is a single value; write a list of fields, [a, b]\n"},
 	{"key: [bidder,\n  xyz, bidder]",
 		"f.yaml:2: op.key[2]: xyz is not a field of the input; fields are auction, bidder\n"
 		"f.yaml:2: op.key[3]: bidder is in the list twice; remove one or give it another "
 		"name\n"},
 	{"key: [[a]]", "f.yaml:1: op.key[1]: is a list; write the name of a field\n"},
-	{"pairs: [a: 1, a: 2]", "f.yaml:1: op.pairs[2]: a is in the list twice; remove one or give "
-				"it another name\n"},
+	{"pairs: [a: 1, a: 2]",
+		"f.yaml:1: op.pairs[2]: a is in the list twice; remove one or give "
+		"it another name\n"},
 	{"pairs: {a: 1}", "f.yaml:1: op.pairs: is a map; write a list, [name: text, name: text]\n"},
 	{"pairs: [a: decimal(38,0)]",
-		"f.yaml:1: op.pairs[1].a: decimal(38 has unmatched parentheses; put quotes around a "
-		"text with a comma\n"
-		"f.yaml:1: op.pairs[2]: 0) has unmatched parentheses; put quotes around a text with "
-		"a comma\n"},
+		"f.yaml:1: op.pairs[1].a: decimal(38 has unmatched parentheses; put quotes around "
+		"a text with a comma\n"
+		"f.yaml:1: op.pairs[2]: 0) has unmatched parentheses; put quotes around a text "
+		"with a comma\n"},
 	{"pairs: [a: [b]]", "f.yaml:1: op.pairs[1].a: is a list; write `name: text` or `name`\n"},
-	{"from: generator", "f.yaml:1: op.from: is a single value; write a map with a kind, "
-			    "{kind: nexmark}\n"},
+	{"from: generator",
+		"f.yaml:1: op.from: is a single value; write a map with a kind, "
+		"{kind: nexmark}\n"},
 	{"from: {events: 1}",
 		"f.yaml:1: op.from: kind is missing; add `kind:` (`weir kinds` lists them)\n"},
-	{"from: {kind: genertor}", "f.yaml:1: op.from.kind: genertor is not a kind of operator; "
-				   "did you mean generator?; `weir kinds` lists them\n"},
+	{"from: {kind: genertor}",
+		"f.yaml:1: op.from.kind: genertor is not a kind of operator; "
+		"did you mean generator?; `weir kinds` lists them\n"},
 	{"from: {kind: swallow}",
 		"f.yaml:1: op.from: swallow is not a source; name a kind of source\n"},
 	{"from: {kind: generator, evens: 3}",

@@ -14,7 +14,8 @@ static int setup(void **state)
 {
 	static struct arena arena;
 	static struct pool pool;
-	if (arena_create(&arena, 2 * POOL_BYTES, -1, true) || pool_create(&pool, &arena, POOL_BYTES))
+	if (arena_create(&arena, 2 * POOL_BYTES, -1, true) ||
+		pool_create(&pool, &arena, POOL_BYTES))
 		return -1;
 	*state = &pool;
 	return 0;

@@ -83,11 +83,11 @@ static void paths_are_those_of_set(void **state)
 	const struct weir_value *window = weir_param_find(root, "window");
 	const struct weir_value *more = weir_param_find(window, "more");
 	assert_string_equal(value_path(&f->heap, &at, NULL), "hourly");
-	assert_string_equal(
-		value_path(&f->heap, &at, weir_param_find(window, "size")), "hourly.window.size");
+	assert_string_equal(value_path(&f->heap, &at, weir_param_find(window, "size")),
+		"hourly.window.size");
 	assert_string_equal(value_path(&f->heap, &at, more->items[0]), "hourly.window.more[1]");
-	assert_string_equal(
-		value_path(&f->heap, &at, more->items[1]->items[0]), "hourly.window.more[2].b");
+	assert_string_equal(value_path(&f->heap, &at, more->items[1]->items[0]),
+		"hourly.window.more[2].b");
 }
 
 static void errors_come_in_the_order_of_lines(void **state)
@@ -97,8 +97,9 @@ static void errors_come_in_the_order_of_lines(void **state)
 	errors_add(&f->errors, "f.yaml", 3, "three");
 	errors_add(&f->errors, "f.yaml", 9, "nine again");
 	errors_add(&f->errors, "--set a.b=c", 0, "flag");
-	assert_errors(&f->errors, "--set a.b=c: flag\nf.yaml:3: three\nf.yaml:9: nine\n"
-				  "f.yaml:9: nine again\n");
+	assert_errors(&f->errors,
+		"--set a.b=c: flag\nf.yaml:3: three\nf.yaml:9: nine\n"
+		"f.yaml:9: nine again\n");
 }
 
 static void errors_beyond_the_bound_are_counted(void **state)
@@ -122,25 +123,32 @@ struct bad {
 static const struct bad bad_texts[] = {
 	{"", "f.yaml:1: the file is empty; `weir run --help` shows a job file\n"},
 	{"# nothing\n", "f.yaml:1: the file is empty; `weir run --help` shows a job file\n"},
-	{"a: 1\nb: 2\na: 3\nb: 4\n", "f.yaml:3: a: given twice, first in line 1; remove one\n"
-				    "f.yaml:4: b: given twice, first in line 2; remove one\n"},
+	{"a: 1\nb: 2\na: 3\nb: 4\n",
+		"f.yaml:3: a: given twice, first in line 1; remove one\n"
+		"f.yaml:4: b: given twice, first in line 2; remove one\n"},
 	{"a: 1\nb:\n\tc: 1\n", "f.yaml:3: indented with a tab; use spaces\n"},
-	{"a: &x 1\nb: *x\n", "f.yaml:1: anchors, aliases and tags (& * !) are not supported; "
-			     "write the value out\n"},
-	{"a: 1\nb: *x\n", "f.yaml:2: anchors, aliases and tags (& * !) are not supported; "
-			  "write the value out\n"},
-	{"a: 1\nb: !!int 3\n", "f.yaml:2: anchors, aliases and tags (& * !) are not supported; "
-			       "write the value out\n"},
-	{"a: 1\n*x : 3\n", "f.yaml:2: anchors, aliases and tags (& * !) are not supported; "
-			   "write the value out\n"},
-	{"a:\n  <<: {b: 1}\n", "f.yaml:2: merge keys (<<) are not supported; write the values out\n"},
+	{"a: &x 1\nb: *x\n",
+		"f.yaml:1: anchors, aliases and tags (& * !) are not supported; "
+		"write the value out\n"},
+	{"a: 1\nb: *x\n",
+		"f.yaml:2: anchors, aliases and tags (& * !) are not supported; "
+		"write the value out\n"},
+	{"a: 1\nb: !!int 3\n",
+		"f.yaml:2: anchors, aliases and tags (& * !) are not supported; "
+		"write the value out\n"},
+	{"a: 1\n*x : 3\n",
+		"f.yaml:2: anchors, aliases and tags (& * !) are not supported; "
+		"write the value out\n"},
+	{"a:\n  <<: {b: 1}\n",
+		"f.yaml:2: merge keys (<<) are not supported; write the values out\n"},
 	{"? [a, b]\n: 3\n", "f.yaml:1: a key must be a plain word\n"},
 	{"a: 1\n---\nb: 2\n",
 		"f.yaml:2: a second document begins; keep one in a file, without further `---`\n"},
 	{"a: 1\nb: \xff\n", "f.yaml:2: not UTF-8; save the file as UTF-8\n"},
 	{"a: 1\nb: \"x\\0\"\n", "f.yaml:2: text with an escape that is no character; remove it\n"},
-	{"a: [1\nb: 2\n", "f.yaml:3: not YAML: flow sequence without a closing bracket; "
-			  "check indentation, brackets and quotes up to here\n"},
+	{"a: [1\nb: 2\n",
+		"f.yaml:3: not YAML: flow sequence without a closing bracket; "
+		"check indentation, brackets and quotes up to here\n"},
 };
 
 static void every_bad_text_is_said_plainly(void **state)
@@ -195,17 +203,19 @@ static void files_that_cannot_be_read_are_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(values_have_names_texts_and_lines, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(values_have_names_texts_and_lines, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(paths_are_those_of_set, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(errors_come_in_the_order_of_lines, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-			errors_beyond_the_bound_are_counted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(errors_come_in_the_order_of_lines, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(errors_beyond_the_bound_are_counted, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(every_bad_text_is_said_plainly, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_nul_byte_is_refused, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-			depth_and_number_of_values_are_bounded, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-			files_that_cannot_be_read_are_named, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(depth_and_number_of_values_are_bounded, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(files_that_cannot_be_read_are_named, set_up,
+			tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
