@@ -78,8 +78,7 @@ static enum task_outcome outcome_of(struct task *t)
 	return atomic_load_explicit(&t->outcome_seen, memory_order_acquire);
 }
 
-// Commit the barrier under way once all tasks hold it, then ask for the next when it is time.
-static void drive_checkpoints(struct engine *e)
+void engine_drive_checkpoints(struct engine *e, int64_t now_ns)
 {
 	int64_t interval_ns = e->config.plan->checkpoint_interval_ns;
 	uint32_t epoch = atomic_load_explicit(&e->control.epoch, memory_order_relaxed);
@@ -91,7 +90,6 @@ static void drive_checkpoints(struct engine *e)
 				epoch)
 			return;
 	atomic_store_explicit(&e->control.committed, epoch, memory_order_release);
-	int64_t now_ns = clock_now_ns();
 	if (now_ns < e->next_barrier_ns)
 		return;
 	e->next_barrier_ns = now_ns + interval_ns;
@@ -122,7 +120,7 @@ enum engine_state engine_poll(struct engine *e)
 		return ENGINE_FAILED;
 	for (uint32_t w = 0; w < e->worker_count; w++) {
 		if (!atomic_load_explicit(&e->workers[w].done, memory_order_acquire)) {
-			drive_checkpoints(e);
+			engine_drive_checkpoints(e, clock_now_ns());
 			return ENGINE_RUNNING;
 		}
 	}

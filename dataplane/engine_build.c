@@ -168,15 +168,14 @@ static int build_channels(struct engine *e)
 	return error;
 }
 
-static int build_task(struct engine *e, uint32_t t, struct sender **senders,
-	struct receiver **receivers)
+struct task_config engine_task_config(struct engine *e, uint32_t task)
 {
 	const struct job_plan *plan = e->config.plan;
-	const struct plan_task *planned = &plan->tasks[t];
+	const struct plan_task *planned = &plan->tasks[task];
 	struct engine_worker *w = &e->workers[planned->worker];
-	struct task_config config = {
+	return (struct task_config){
 		.plan = planned,
-		.id = t,
+		.id = task,
 		.group_bits = plan->group_bits,
 		.recovery = plan->recovery,
 		.log_entries = LOG_ENTRIES,
@@ -184,24 +183,26 @@ static int build_task(struct engine *e, uint32_t t, struct sender **senders,
 		.arena = &w->arena,
 		.pool = &w->state,
 		.control = &e->control,
-		.receivers = *receivers,
-		.senders = *senders,
+		.receivers = planned->input_count == 0 ? NULL : e->receiver_of[planned->inputs[0]],
+		.senders = planned->edge_count == 0 ?
+			NULL : e->sender_of[planned->edges[0].channels[0]],
 	};
-	for (uint32_t i = 0; i < planned->edge_count; i++)
-		*senders += planned->edges[i].channel_count;
-	*receivers += planned->input_count;
-	w->worker.tasks[w->worker.task_count++] = &e->tasks[t];
-	w->worker.running++;
-	return task_create(&e->tasks[t], &config, e->error, sizeof(e->error));
+}
+
+static int build_task(struct engine *e, uint32_t task)
+{
+	struct task_config config = engine_task_config(e, task);
+	struct worker *w = &e->workers[config.plan->worker].worker;
+	w->tasks[w->task_count++] = &e->tasks[task];
+	w->running++;
+	return task_create(&e->tasks[task], &config, e->error, sizeof(e->error));
 }
 
 static int build_tasks(struct engine *e)
 {
-	struct sender *senders = e->senders;
-	struct receiver *receivers = e->receivers;
 	int error = 0;
 	for (uint32_t t = 0; t < e->task_count && error == 0; t++)
-		error = build_task(e, t, &senders, &receivers);
+		error = build_task(e, t);
 	return error;
 }
 

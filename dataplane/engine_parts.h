@@ -51,5 +51,11 @@ struct engine {
 int engine_build(struct engine *e);
 void engine_dismantle(struct engine *e);
 
+struct task_config engine_task_config(struct engine *e, uint32_t task);
+
+// dataplane/engine.c: commit the barrier under way once all tasks hold it, then ask for the next
+// when it is time. Stepped; the agent and the simulator call it.
+void engine_drive_checkpoints(struct engine *e, int64_t now_ns);
+
 // dataplane/engine_thread.c
 void *engine_worker_main(void *worker);

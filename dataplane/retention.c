@@ -72,12 +72,12 @@ static const struct frame_header *frame_at(const struct retention *r, uint64_t p
 void retention_trim(struct retention *r, uint64_t number)
 {
 	while (r->first != r->next) {
-		uint64_t at = skip_gap(r, r->first);
-		const struct frame_header *frame = frame_at(r, at);
+		uint64_t at = r->first;
+		const struct frame_header *frame = retention_walk(r, &at);
 		if (frame->first_number + frame->item_count > number)
 			break;
 		r->first_number = frame->first_number + frame->item_count;
-		r->first = at + padded(frame->length);
+		r->first = at;
 	}
 }
 
@@ -87,14 +87,20 @@ void retention_reset(struct retention *r, uint64_t number)
 	r->first_number = number;
 }
 
+const struct frame_header *retention_walk(const struct retention *r, uint64_t *position)
+{
+	uint64_t at = skip_gap(r, *position);
+	const struct frame_header *frame = frame_at(r, at);
+	*position = at + padded(frame->length);
+	return frame;
+}
+
 const struct frame_header *retention_find(const struct retention *r, uint64_t number)
 {
 	for (uint64_t at = r->first; at != r->next;) {
-		at = skip_gap(r, at);
-		const struct frame_header *frame = frame_at(r, at);
+		const struct frame_header *frame = retention_walk(r, &at);
 		if (number < frame->first_number + frame->item_count)
 			return number < frame->first_number ? NULL : frame;
-		at += padded(frame->length);
 	}
 	return NULL;
 }

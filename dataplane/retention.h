@@ -31,5 +31,8 @@ void retention_trim(struct retention *r, uint64_t number);
 // Forget everything; the next frame kept begins at `number`.
 void retention_reset(struct retention *r, uint64_t number);
 
+// The kept frame at `*position` (between first and next), and the position behind it.
+const struct frame_header *retention_walk(const struct retention *r, uint64_t *position);
+
 // The kept frame that holds item `number`, or NULL when none does.
 const struct frame_header *retention_find(const struct retention *r, uint64_t number);

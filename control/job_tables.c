@@ -1,0 +1,62 @@
+#include "control/job.h"
+
+static const struct weir_param workers_table[] = {
+	{.name = "count", .type = WEIR_PARAM_INT, .min = 1, .max = JOB_TASKS_MAX,
+		.doc = "Workers to run; by default all cores but one, at least 1."},
+	{.name = "cpus", .type = WEIR_PARAM_STRING,
+		.doc = "CPUs to pin workers to, by OS index, as in `2-5,8`; by default the "
+		       "placement chooses."},
+	{.name = "wait", .type = WEIR_PARAM_CHOICE, .choices = "spin|yield|sleep",
+		.default_text = "spin",
+		.doc = "What a worker without work does: poll on, yield its core, or sleep."},
+	{.name = "state_memory", .type = WEIR_PARAM_SIZE, .default_text = "256MiB",
+		.min = 1 << 20, .max = 1LL << 40,
+		.doc = "Memory for keyed state, a worker, taken at start."},
+	{.name = NULL},
+};
+
+static const struct weir_param exchange_table[] = {
+	{.name = "frame", .type = WEIR_PARAM_SIZE, .default_text = "8KiB", .min = 512,
+		.max = 64 << 10, .doc = "Size of a frame between tasks, its header included."},
+	{.name = "credit", .type = WEIR_PARAM_INT, .default_text = "32", .min = 2, .max = 4096,
+		.doc = "Frames that may be under way in a channel."},
+	{.name = NULL},
+};
+
+static const struct weir_param checkpoint_table[] = {
+	{.name = "interval", .type = WEIR_PARAM_DURATION, .default_text = "1s", .min = 1000000,
+		.doc = "Time from one checkpoint to the next."},
+	{.name = "retention", .type = WEIR_PARAM_SIZE, .default_text = "64MiB", .min = 64 << 10,
+		.max = 1LL << 40, .doc = "Items a channel keeps for replay, in bytes."},
+	{.name = "snapshot", .type = WEIR_PARAM_SIZE, .default_text = "64MiB", .min = 64 << 10,
+		.max = 1LL << 40, .doc = "Room for the snapshot of a task."},
+	{.name = NULL},
+};
+
+const struct weir_param job_table[] = {
+	{.name = "version", .type = WEIR_PARAM_INT, .required = true,
+		.doc = "Version of the job file's format: 1."},
+	{.name = "job", .type = WEIR_PARAM_STRING, .required = true, .doc = "The job's name."},
+	{.name = "workers", .type = WEIR_PARAM_MAP, .children = workers_table,
+		.default_text = "{}", .doc = "The threads that do the work."},
+	{.name = "exchange", .type = WEIR_PARAM_MAP, .children = exchange_table,
+		.default_text = "{}", .doc = "Channels between tasks."},
+	{.name = "checkpoint", .type = WEIR_PARAM_MAP, .children = checkpoint_table,
+		.doc = "With this section, tasks keep an order log, what they sent, and snapshots "
+		       "in memory."},
+	{.name = NULL},
+};
+
+const struct weir_param job_operator_table[] = {
+	{.name = "id", .type = WEIR_PARAM_STRING, .required = true,
+		.doc = "The operator's name in the job: a-z, 0-9, _ and -."},
+	{.name = "kind", .type = WEIR_PARAM_STRING, .required = true,
+		.doc = "What it does; `weir kinds` lists the kinds."},
+	{.name = "input", .type = WEIR_PARAM_STRING,
+		.doc = "The operator it reads from, with an output's name where there are several: "
+		       "`source.bid`. Sources have none."},
+	{.name = "parallelism", .type = WEIR_PARAM_INT, .min = 1, .max = JOB_TASKS_MAX,
+		.doc = "Number of its tasks; by default one a worker where its input and kind "
+		       "allow it."},
+	{.name = NULL},
+};

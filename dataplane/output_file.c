@@ -1,0 +1,133 @@
+#include "dataplane/output_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "numa/assert.h"
+
+enum { TEMPORARY_TRIES = 1000, TEMPORARY_SUFFIX_ROOM = 40 };
+
+static int temporary_open(struct output_file *file, int directory_bytes)
+{
+	const char *name = file->path + directory_bytes;
+	for (int try = 0; try < TEMPORARY_TRIES; try++) {
+		snprintf(file->temporary, sizeof(file->temporary), "%.*s.%s.%d-%d.tmp",
+			directory_bytes, file->path, name, (int)getpid(), try);
+		file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+		if (file->fd >= 0)
+			return 0;
+		if (errno != EEXIST)
+			break;
+	}
+	file->temporary[0] = '\0';
+	return -errno;
+}
+
+int output_file_open(struct output_file *file, const char *path, uint8_t *buffer, size_t room)
+{
+	ASSERT(room > 0);
+	*file = (struct output_file){.fd = -1, .buffer = buffer, .room = room};
+	size_t length = strlen(path);
+	if (length + TEMPORARY_SUFFIX_ROOM > sizeof(file->path))
+		return -ENAMETOOLONG;
+	memcpy(file->path, path, length + 1);
+	struct stat there;
+	if (length == 0 || path[length - 1] == '/' ||
+		(stat(path, &there) == 0 && S_ISDIR(there.st_mode)))
+		return length == 0 ? -ENOENT : -EISDIR;
+	const char *slash = strrchr(path, '/');
+	return temporary_open(file, slash ? (int)(slash + 1 - path) : 0);
+}
+
+static int flush(struct output_file *file)
+{
+	size_t done = 0;
+	while (done < file->used) {
+		ssize_t written = write(file->fd, file->buffer + done, file->used - done);
+		if (written < 0 && errno != EINTR)
+			return -errno;
+		if (written > 0)
+			done += (size_t)written;
+	}
+	file->used = 0;
+	return 0;
+}
+
+uint8_t *output_file_reserve(struct output_file *file, size_t bytes, int *ret_error)
+{
+	ASSERT(bytes <= file->room);
+	if (file->room - file->used < bytes) {
+		int error = flush(file);
+		if (error) {
+			*ret_error = error;
+			return NULL;
+		}
+	}
+	return file->buffer + file->used;
+}
+
+int output_file_write(struct output_file *file, const void *data, size_t bytes)
+{
+	const uint8_t *from = data;
+	while (bytes > 0) {
+		size_t part = file->room - file->used < bytes ? file->room - file->used : bytes;
+		memcpy(file->buffer + file->used, from, part);
+		file->used += part;
+		from += part;
+		bytes -= part;
+		int error = file->used == file->room ? flush(file) : 0;
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+int output_file_sync(struct output_file *file)
+{
+	int error = flush(file);
+	if (!error && fsync(file->fd) < 0)
+		error = -errno;
+	return error;
+}
+
+// So that the new name outlives a power cut.
+static int directory_sync(const char *path)
+{
+	char directory[sizeof(((struct output_file *)NULL)->path)];
+	const char *slash = strrchr(path, '/');
+	snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash + 1 - path) : 1,
+		slash ? path : ".");
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	int error = fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
+	close(fd);
+	return error;
+}
+
+int output_file_publish(struct output_file *file)
+{
+	int error = output_file_sync(file);
+	if (!error && rename(file->temporary, file->path) < 0)
+		error = -errno;
+	if (!error) {
+		file->temporary[0] = '\0';
+		error = directory_sync(file->path);
+	}
+	output_file_discard(file);
+	return error;
+}
+
+void output_file_discard(struct output_file *file)
+{
+	if (file->fd >= 0)
+		close(file->fd);
+	file->fd = -1;
+	if (file->temporary[0])
+		unlink(file->temporary);
+	file->temporary[0] = '\0';
+}

@@ -1,0 +1,37 @@
+// A file that appears complete or not at all: written in large blocks under a temporary name in
+// its directory, synced, then renamed. Thread: owner.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct output_file {
+	int fd;
+	uint8_t *buffer; // the caller's
+	size_t room, used;
+	char path[4096];
+	char temporary[4096]; // "" once there is none to remove
+};
+
+// Begin the file at `path`, which may exist and then stays as it is until published.
+// Owns: `buffer`, of `room` bytes, stays the caller's and in use until the file is closed.
+// Returns 0 or -errno, among them -EISDIR and -ENAMETOOLONG.
+int output_file_open(struct output_file *file, const char *path, uint8_t *buffer, size_t room);
+
+// Append. The file system is called only when the buffer is full.  Returns 0 or -errno.
+int output_file_write(struct output_file *file, const void *data, size_t bytes);
+
+// Room for `bytes`, at most the buffer's, to build in place; then tell how many were used.
+// Returns NULL with -errno in *ret_error when the buffer could not be emptied.
+uint8_t *output_file_reserve(struct output_file *file, size_t bytes, int *ret_error);
+static inline void output_file_use(struct output_file *file, size_t bytes)
+{
+	file->used += bytes;
+}
+
+// Everything is on disk after this, but not yet to be seen; publish does so by itself.
+int output_file_sync(struct output_file *file);
+// Put the file in its place and close it.  Returns 0, or -errno and the file is discarded.
+int output_file_publish(struct output_file *file);
+// Remove what was written, if it was not published. Harmless when repeated.
+void output_file_discard(struct output_file *file);

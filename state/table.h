@@ -1,0 +1,134 @@
+// Tables: insert-only hash tables from a key to fixed-size accumulators, entries inline in the
+// slots, home slot by the top bits of the key's hash, linear probing. They remember the order in
+// which keys came. An entry is {word, rows, accumulators}; the word is the key itself, or the hash
+// of a key of bytes, whose text is in a store beside. An entry without rows is free.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "numa/assert.h"
+#include "state/key.h"
+#include "state/pool.h"
+#include "state/snapshot.h"
+
+enum table_form { TABLE_INT64, TABLE_BYTES };
+
+enum {
+	TABLE_CAPACITY_MIN = 64,
+	TABLE_SPARSE_CAPACITY = 1 << 16, // up to here a quarter full at most, above it half
+	TABLE_INT64_HEAD = 16,           // bytes of an entry before the accumulators
+	TABLE_BYTES_HEAD = 32,
+	TABLE_TEXT_MAX = (1 << 24) - 1, // bytes of a key
+};
+#define TABLE_NULL_SLOT UINT32_MAX // in the order list: the null key of an int64 table
+
+struct table_entry {
+	int64_t word;
+	uint64_t rows;
+	uint64_t text_at; // TABLE_BYTES only, in the store of texts
+	uint64_t text_bytes;
+};
+
+struct table {
+	uint8_t *slots;
+	uint32_t shift; // 64 - log2(capacity); 0: no slots yet
+	uint32_t stride, head; // bytes of an entry, and before its accumulators
+	uint32_t count, limit;
+	uint32_t *order; // slots in order of creation
+	enum table_form form;
+	const uint8_t *initial; // accumulators of a new entry
+	uint8_t *null_entry;
+	uint8_t *texts;
+	uint64_t texts_used, texts_room;
+	struct pool *pool;
+};
+
+// `stride` is an entry's bytes, a multiple of 8; `initial` (stride less head) is borrowed and may
+// be NULL where there are no accumulators. Takes nothing from the pool.
+void table_create(struct table *t, struct pool *pool, enum table_form form, uint32_t stride,
+	const uint8_t *initial);
+void table_destroy(struct table *t); // gives everything back; idempotent
+
+// Make room for `count` keys.  Returns 0, or -ENOMEM when the pool is exhausted.
+int table_reserve(struct table *t, uint32_t count);
+
+// The key's entry, added if it is new: it then has no rows yet and must be given one at once.
+// Returns NULL when the pool is exhausted.
+uint8_t *table_take_int64(struct table *t, int64_t key);
+uint8_t *table_take_bytes(struct table *t, uint64_t hash, const uint8_t *key, uint32_t bytes);
+uint8_t *table_take_null(struct table *t); // the null key of an int64 table
+
+// As table_take_*, of a key that is known not to be there.
+uint8_t *table_add_int64(struct table *t, uint64_t hash, int64_t key);
+
+static inline uint32_t table_capacity(const struct table *t)
+{
+	return t->shift == 0 ? 0 : 1u << (64 - t->shift);
+}
+
+static inline uint64_t entry_rows(const uint8_t *entry)
+{
+	return ((const struct table_entry *)entry)->rows;
+}
+
+static inline int64_t entry_word(const uint8_t *entry)
+{
+	return ((const struct table_entry *)entry)->word;
+}
+
+// The i-th key's entry in order of creation.
+static inline uint8_t *table_at(const struct table *t, uint32_t i)
+{
+	uint32_t slot = t->order[i];
+	if (UNLIKELY(slot == TABLE_NULL_SLOT))
+		return t->null_entry;
+	return t->slots + (uint64_t)slot * t->stride;
+}
+
+static inline const uint8_t *table_text(const struct table *t, const uint8_t *entry,
+	uint32_t *ret_bytes)
+{
+	const struct table_entry *e = (const struct table_entry *)entry;
+	*ret_bytes = (uint32_t)e->text_bytes;
+	return t->texts + e->text_at;
+}
+
+// The key's hash: of the key, or of the canonical encoding of null.
+uint64_t table_hash(const struct table *t, const uint8_t *entry);
+
+// The entry in `slots`, or NULL. All state is passed so that a loop can keep it in registers.
+static inline __attribute__((always_inline)) uint8_t *table_find_int64(uint8_t *slots,
+	uint32_t shift, uint32_t stride, uint64_t hash, int64_t key)
+{
+	uint64_t mask = ~0ull >> shift;
+	for (uint64_t slot = hash >> shift;; slot = (slot + 1) & mask) {
+		uint8_t *entry = slots + slot * stride;
+		// A free entry's word is 0, so that the key 0 needs the second test.
+		if (LIKELY(entry_word(entry) == key && entry_rows(entry) != 0))
+			return entry;
+		if (entry_rows(entry) == 0)
+			return NULL;
+	}
+}
+
+// The keys' places in the order of creation, sorted by key group: table->count of them, memory of
+// the pool, to be given back by table_groups_free.  NULL when the pool is exhausted.
+uint32_t *table_groups(const struct table *t, uint32_t group_bits);
+void table_groups_free(const struct table *t, uint32_t *groups);
+
+// Snapshots of keys: {u32 key group, u32 number, key}, where a key is {u32 bytes, text}, an int64
+// key 8 bytes of text and the null key none; TABLE_KEYS_END stands where no more follow.
+#define TABLE_KEYS_END UINT32_MAX
+
+void table_key_write(const struct table *t, const uint8_t *entry, uint32_t group, uint32_t number,
+	struct snapshot_writer *w);
+// Take the entry of the next key, NULL at the end.  Returns 0, -EBADMSG or -ENOMEM.
+int table_key_read(struct table *t, struct snapshot_reader *r, uint8_t **ret_entry,
+	uint32_t *ret_number);
+
+// The whole table: keys by key group, numbered in order of creation, each with its rows and
+// accumulators.  table_restore is for an empty table; returns 0, -EBADMSG or -ENOMEM.
+void table_snapshot(const struct table *t, uint32_t group_bits, struct snapshot_writer *w);
+int table_restore(struct table *t, struct snapshot_reader *r);

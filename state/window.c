@@ -1,0 +1,368 @@
+#include "state/window.h"
+
+#include <errno.h>
+
+static int64_t floor_div(int64_t a, int64_t b)
+{
+	return a / b - (a % b < 0);
+}
+
+enum table_form window_form(const struct weir_schema *schema, const uint16_t *keys,
+	uint32_t key_count)
+{
+	if (key_count != 1)
+		return TABLE_BYTES;
+	enum weir_type type = schema->fields[keys[0]].type;
+	return type == WEIR_INT64 || type == WEIR_TIMESTAMP ? TABLE_INT64 : TABLE_BYTES;
+}
+
+int window_create(struct window *w, const struct window_config *config, struct pool *pool,
+	struct arena *arena)
+{
+	memset(w, 0, sizeof(*w));
+	w->config = config;
+	w->pool = pool;
+	w->form = window_form(config->schema, config->keys, config->key_count);
+	w->panes = (uint32_t)(config->size_ns / config->slide_ns);
+	w->next_pane = INT64_MIN;
+	ASSERT(config->size_ns % config->slide_ns == 0);
+	ASSERT(config->aggregates.head_bytes == window_head_bytes(w->form));
+	const struct aggregates *a = &config->aggregates;
+	for (uint32_t c = 0; c < a->cell_count; c++) {
+		w->scratch.cells[c] =
+			arena_alloc(arena, (uint64_t)BATCH_ROWS_MAX * a->cells[c].bytes, 64);
+		if (w->scratch.cells[c] == NULL)
+			return -ENOMEM;
+	}
+	w->key = arena_alloc(arena, WINDOW_KEY_BYTES, 8);
+	if (w->key == NULL)
+		return -ENOMEM;
+	return w->panes == 1 ? 0 : sliding_create(&w->sliding, a, w->form, w->panes, pool, arena);
+}
+
+static void table_begin(const struct window *w, struct table *t)
+{
+	const struct aggregates *a = &w->config->aggregates;
+	table_create(t, w->pool, w->form, a->entry_bytes, a->cell_count == 1 ? NULL : a->initial);
+}
+
+void window_destroy(struct window *w)
+{
+	if (w->config == NULL)
+		return;
+	for (uint32_t i = 0; i < w->open_count; i++)
+		table_destroy(&w->open[i].table);
+	pool_free(w->pool, w->open, w->open_room * sizeof(*w->open));
+	if (w->closing.pool != NULL)
+		table_destroy(&w->closing);
+	sliding_destroy(&w->sliding);
+	w->config = NULL;
+}
+
+static int open_reserve(struct window *w)
+{
+	if (w->open_count < w->open_room)
+		return 0;
+	uint32_t room = w->open_room == 0 ? 8 : 2 * w->open_room;
+	struct pane *open = pool_alloc(w->pool, room * sizeof(*open));
+	if (open == NULL)
+		return -ENOMEM;
+	if (w->open_count != 0)
+		memcpy(open, w->open, w->open_count * sizeof(*open));
+	pool_free(w->pool, w->open, w->open_room * sizeof(*open));
+	w->open = open;
+	w->open_room = room;
+	return 0;
+}
+
+// Place of the first open pane not below `number`.
+static uint32_t open_find(const struct window *w, int64_t number)
+{
+	uint32_t low = 0, high = w->open_count;
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+		if (w->open[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static int open_insert(struct window *w, uint32_t at, int64_t number)
+{
+	if (open_reserve(w))
+		return -ENOMEM;
+	struct pane pane = {.number = number};
+	table_begin(w, &pane.table);
+	// A pane in its turn will be about as large as the last; one far ahead may stay small.
+	uint32_t keys = w->open_count < 2 && w->keys_usual != 0 ? w->keys_usual : 1;
+	if (table_reserve(&pane.table, keys) && table_reserve(&pane.table, 1))
+		return -ENOMEM;
+	memmove(w->open + at + 1, w->open + at, (w->open_count - at) * sizeof(pane));
+	w->open[at] = pane;
+	w->open_count++;
+	return 0;
+}
+
+int window_turn(struct window *w, int64_t time_ns, struct window_drops *drops)
+{
+	int64_t slide = w->config->slide_ns, number = floor_div(time_ns, slide);
+	w->pane_span = 0;
+	if (number < INT64_MIN / slide + w->panes || number > INT64_MAX / slide - w->panes - 1) {
+		drops->out_of_range++;
+		return 1;
+	}
+	if (number < w->next_pane) {
+		drops->late++;
+		return 1;
+	}
+	uint32_t at = open_find(w, number);
+	bool known = at < w->open_count && w->open[at].number == number;
+	if (!known && open_insert(w, at, number))
+		return -ENOMEM;
+	w->pane_start = number * slide;
+	w->pane_span = (uint64_t)slide;
+	w->pane_table = &w->open[at].table;
+	return 0;
+}
+
+// Row i's entry in the current pane, or NULL with *ret_error 1 (drop) or -ENOMEM.
+static uint8_t *entry_of(struct window *w, const struct weir_column *columns, uint32_t i,
+	struct window_drops *drops, int *ret_error)
+{
+	const struct window_config *config = w->config;
+	uint8_t *entry;
+	if (w->form == TABLE_INT64) {
+		const struct weir_column *key = &columns[config->keys[0]];
+		int64_t value;
+		memcpy(&value, (const uint8_t *)key->data + (uint64_t)i * key->stride, 8);
+		entry = key->nulls != NULL && key->nulls[i]
+				? table_take_null(w->pane_table)
+				: table_take_int64(w->pane_table, value);
+	} else {
+		uint32_t bytes = key_encode_columns(config->schema, config->keys,
+			config->key_count, columns, i, w->key, WINDOW_KEY_BYTES);
+		if (bytes > WINDOW_KEY_BYTES) {
+			drops->too_large++;
+			*ret_error = 1;
+			return NULL;
+		}
+		entry = table_take_bytes(w->pane_table, key_hash(w->key, bytes), w->key, bytes);
+	}
+	if (entry == NULL)
+		*ret_error = -ENOMEM;
+	return entry;
+}
+
+// Find the pane and entry of row i.  Returns 0, 1: drop it, 2: first the entries found so far
+// (`pending`) must be done with, because a table is about to grow; -ENOMEM.
+static int locate(struct window *w, const struct weir_column *columns, uint32_t i, bool pending,
+	struct window_drops *drops, uint8_t **ret_entry)
+{
+	const struct weir_column *time = &columns[w->config->time_field];
+	int64_t time_ns;
+	memcpy(&time_ns, (const uint8_t *)time->data + (uint64_t)i * time->stride, 8);
+	if (time->nulls != NULL && time->nulls[i]) {
+		drops->out_of_range++;
+		return 1;
+	}
+	if ((uint64_t)time_ns - (uint64_t)w->pane_start >= w->pane_span) {
+		int error = window_turn(w, time_ns, drops);
+		if (error)
+			return error;
+	}
+	struct table *t = w->pane_table;
+	if (t->count == t->limit) {
+		if (pending)
+			return 2;
+		if (table_reserve(t, t->count + 1))
+			return -ENOMEM;
+	}
+	int error = 0;
+	*ret_entry = entry_of(w, columns, i, drops, &error);
+	if (*ret_entry != NULL)
+		((struct table_entry *)*ret_entry)->rows++;
+	return error;
+}
+
+int window_update(struct window *w, const struct weir_column *columns, uint32_t from, uint32_t to,
+	struct window_drops *drops)
+{
+	struct window_scratch *scratch = &w->scratch;
+	uint32_t pending = 0;
+	ASSERT(!w->firing && to - from <= BATCH_ROWS_MAX);
+	for (uint32_t i = from; i < to; i++) {
+		uint8_t *entry = NULL;
+		int error = locate(w, columns, i, pending != 0, drops, &entry);
+		if (error == 2) {
+			cells_update(&w->config->aggregates, scratch->entries, columns,
+				scratch->index, pending);
+			pending = 0;
+			error = locate(w, columns, i, false, drops, &entry);
+		}
+		if (error < 0)
+			return error;
+		scratch->entries[pending] = entry;
+		scratch->index[pending] = i;
+		pending += error == 0;
+	}
+	cells_update(&w->config->aggregates, scratch->entries, columns, scratch->index, pending);
+	return 0;
+}
+
+// The pane that closes next at this watermark, if any: right behind the last while groups slide,
+// else the first open one, however far ahead.
+static bool due(const struct window *w, int64_t watermark_ns, int64_t *ret_number)
+{
+	int64_t number;
+	if (w->sliding.count != 0)
+		number = w->next_pane;
+	else if (w->open_count != 0)
+		number = w->open[0].number;
+	else
+		return false;
+	*ret_number = number;
+	return (number + 1) * w->config->slide_ns <= watermark_ns;
+}
+
+static uint32_t place(const struct window *w, int64_t number)
+{
+	int64_t at = number % w->panes;
+	return (uint32_t)(at < 0 ? at + w->panes : at);
+}
+
+static int fire_begin(struct window *w, int64_t number)
+{
+	w->firing = true;
+	w->position = 0;
+	w->fired_rows = 0;
+	w->next_pane = number + 1;
+	w->pane_span = 0;
+	if (w->open_count == 0 || w->open[0].number != number)
+		return 0;
+	struct table table = w->open[0].table;
+	w->keys_usual = table.count;
+	w->open_count--;
+	memmove(w->open, w->open + 1, w->open_count * sizeof(*w->open));
+	if (w->panes == 1) {
+		w->closing = table;
+		return 0;
+	}
+	int error = sliding_fold(&w->sliding, &table, place(w, number), &w->scratch);
+	table_destroy(&table);
+	return error;
+}
+
+static int fire_end(struct window *w)
+{
+	w->firing = false;
+	if (w->panes != 1)
+		return sliding_advance(&w->sliding, place(w, w->next_pane - 1), w->fired_rows);
+	table_destroy(&w->closing);
+	return 0;
+}
+
+// The next rows of a tumbling window's table.
+static void closing_rows(struct window *w, struct window_rows *ret)
+{
+	const struct table *t = &w->closing;
+	struct window_scratch *scratch = &w->scratch;
+	uint32_t left = t->count - w->position, bytes;
+	ret->count = left < BATCH_ROWS_MAX ? left : BATCH_ROWS_MAX;
+	ret->words = scratch->words;
+	ret->texts = scratch->texts;
+	ret->null_row = UINT32_MAX;
+	for (uint32_t i = 0; i < ret->count; i++) {
+		uint8_t *entry = table_at(t, w->position + i);
+		scratch->entries[i] = entry;
+		scratch->words[i] = entry_word(entry);
+		if (entry == t->null_entry)
+			ret->null_row = i;
+		if (w->form == TABLE_BYTES)
+			scratch->texts[i] = table_text(t, entry, &bytes);
+	}
+	for (uint32_t c = 0; c < w->config->aggregates.cell_count; c++) {
+		cell_gather(&w->config->aggregates.cells[c], scratch->cells[c], scratch->entries,
+			ret->count);
+		ret->cells[c] = scratch->cells[c];
+	}
+	w->position += ret->count;
+}
+
+static void rows_next(struct window *w, struct window_rows *ret)
+{
+	if (w->panes == 1)
+		closing_rows(w, ret);
+	else
+		sliding_rows(&w->sliding, place(w, w->next_pane - 1), &w->position, &w->scratch,
+			ret);
+	ret->end_ns = w->next_pane * w->config->slide_ns;
+	ret->start_ns = ret->end_ns - w->config->size_ns;
+	w->fired_rows += ret->count;
+}
+
+int window_fire(struct window *w, int64_t watermark_ns, struct window_rows *ret)
+{
+	int64_t number;
+	ret->count = 0;
+	while (w->firing || due(w, watermark_ns, &number)) {
+		int error = w->firing ? 0 : fire_begin(w, number);
+		if (error)
+			return error;
+		rows_next(w, ret);
+		if (ret->count != 0)
+			return 0;
+		error = fire_end(w);
+		if (error)
+			return error;
+	}
+	int64_t closed = floor_div(watermark_ns, w->config->slide_ns);
+	if (closed > w->next_pane) {
+		w->next_pane = closed;
+		w->pane_span = 0;
+	}
+	return 0;
+}
+
+void window_snapshot(const struct window *w, struct snapshot_writer *writer)
+{
+	VERIFY(!w->firing);
+	snapshot_i64(writer, w->config->size_ns);
+	snapshot_i64(writer, w->config->slide_ns);
+	snapshot_u32(writer, w->config->aggregates.entry_bytes);
+	snapshot_i64(writer, w->next_pane);
+	snapshot_u32(writer, w->open_count);
+	for (uint32_t i = 0; i < w->open_count; i++) {
+		snapshot_i64(writer, w->open[i].number);
+		table_snapshot(&w->open[i].table, w->config->group_bits, writer);
+	}
+	if (w->panes != 1)
+		sliding_snapshot(&w->sliding, place(w, w->next_pane), w->config->group_bits,
+			writer);
+}
+
+int window_restore(struct window *w, struct snapshot_reader *reader)
+{
+	ASSERT(w->open_count == 0 && !w->firing);
+	if (snapshot_read_i64(reader) != w->config->size_ns ||
+		snapshot_read_i64(reader) != w->config->slide_ns ||
+		snapshot_read_u32(reader) != w->config->aggregates.entry_bytes)
+		return -EINVAL;
+	w->next_pane = snapshot_read_i64(reader);
+	uint32_t open = snapshot_read_u32(reader);
+	for (uint32_t i = 0; i < open; i++) {
+		int64_t number = snapshot_read_i64(reader);
+		bool ascends = i == 0 ? number >= w->next_pane : number > w->open[i - 1].number;
+		if (reader->error || !ascends)
+			return -EBADMSG;
+		int error = open_insert(w, i, number);
+		if (!error)
+			error = table_restore(&w->open[i].table, reader);
+		if (error)
+			return error;
+	}
+	if (w->panes != 1)
+		return sliding_restore(&w->sliding, place(w, w->next_pane), reader);
+	return reader->error;
+}

@@ -1,0 +1,91 @@
+// Windows: keyed aggregates over tumbling and hopping windows of event time. Time is cut into
+// panes of `slide`, aligned to the epoch; a record touches only its pane's table. When the
+// watermark reaches a pane's end the pane closes: its groups are the window's (tumbling), or are
+// folded into the sliding groups, from which the window's rows come (hopping).
+#pragma once
+
+#include <stdint.h>
+
+#include "state/sliding.h"
+
+#define WINDOW_KEYS_MAX 8
+#define WINDOW_PANES_MAX 65536
+#define WINDOW_KEY_BYTES 65536u // the longest canonical key
+
+struct window_config {
+	int64_t size_ns, slide_ns; // slide divides size
+	const struct weir_schema *schema;
+	uint32_t time_field; // int64 or timestamp
+	uint32_t key_count;
+	uint16_t keys[WINDOW_KEYS_MAX];
+	uint32_t group_bits;
+	struct aggregates aggregates; // over entries of window_form's head
+};
+
+struct pane {
+	int64_t number; // floor(time / slide)
+	struct table table;
+};
+
+// Why records did not get into a window.
+struct window_drops {
+	uint64_t late;         // its pane is closed
+	uint64_t out_of_range; // no time, or its windows reach beyond representable time
+	uint64_t too_large;    // a key longer than WINDOW_KEY_BYTES
+};
+
+struct window {
+	// The pane of the last record, so that the hot path is one compare: times in [pane_start,
+	// pane_start + pane_span) belong to `pane_table`. Span 0: none.
+	int64_t pane_start;
+	uint64_t pane_span;
+	struct table *pane_table;
+	const struct window_config *config;
+	struct pool *pool;
+	enum table_form form;
+	uint32_t panes;      // in a window
+	struct pane *open;   // by number
+	uint32_t open_count, open_room;
+	int64_t next_pane;   // all below are closed
+	uint32_t keys_usual; // in the pane that closed last
+	struct sliding sliding;
+	// A window that is being given out, pane `next_pane` - 1 its last.
+	bool firing;
+	uint32_t position;
+	uint64_t fired_rows;
+	struct table closing; // tumbling
+	struct window_scratch scratch;
+	uint8_t *key; // room for one canonical key
+};
+
+// int64 and timestamp keys that stand alone are kept as they are, others in canonical encoding.
+enum table_form window_form(const struct weir_schema *schema, const uint16_t *keys,
+	uint32_t key_count);
+static inline uint32_t window_head_bytes(enum table_form form)
+{
+	return form == TABLE_INT64 ? TABLE_INT64_HEAD : TABLE_BYTES_HEAD;
+}
+
+// `config` is borrowed.  Returns 0 or -ENOMEM.
+int window_create(struct window *w, const struct window_config *config, struct pool *pool,
+	struct arena *arena);
+void window_destroy(struct window *w);
+
+// Make the pane of a time the one of the last record.  Returns 0; 1: the record is to be dropped,
+// which is counted; -ENOMEM.
+int window_turn(struct window *w, int64_t time_ns, struct window_drops *drops);
+
+// Add rows [from, to) of columns of the schema; at least the time, the keys and the fields
+// aggregated must be there.  Returns 0 or -ENOMEM.
+int window_update(struct window *w, const struct weir_column *columns, uint32_t from, uint32_t to,
+	struct window_drops *drops);
+
+// The next rows of the windows that end at or before watermark_ns, windows by time, keys in order
+// of creation; ret->count 0: there are no more, and from now on older records are late. Rows stay
+// valid until the next call.  Returns 0 or -ENOMEM.
+int window_fire(struct window *w, int64_t watermark_ns, struct window_rows *ret);
+
+// Not while window_fire has more to give.  Restore is for a fresh window of the same config and
+// returns 0, -EBADMSG, -EINVAL (another shape) or -ENOMEM.
+void window_snapshot(const struct window *w, struct snapshot_writer *writer);
+int window_restore(struct window *w, struct snapshot_reader *reader);

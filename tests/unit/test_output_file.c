@@ -1,0 +1,167 @@
+#include <dirent.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "dataplane/output_file.h"
+
+static char directory[64];
+static char path[80];
+static uint8_t buffer[16];
+static struct output_file file;
+
+static int directory_make(void **state)
+{
+	strcpy(directory, "/tmp/weir-output-XXXXXX");
+	if (!mkdtemp(directory))
+		return -1;
+	snprintf(path, sizeof(path), "%s/out.csv", directory);
+	return 0;
+}
+
+// Returns how many files there are.
+static int directory_count(void)
+{
+	DIR *d = opendir(directory);
+	int count = 0;
+	for (struct dirent *e = readdir(d); e; e = readdir(d))
+		count += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+	closedir(d);
+	return count;
+}
+
+static int directory_remove(void **state)
+{
+	unlink(path);
+	return rmdir(directory);
+}
+
+static void path_holds(const char *expected)
+{
+	char text[256];
+	FILE *f = fopen(path, "r");
+	assert_non_null(f);
+	size_t length = fread(text, 1, sizeof(text), f);
+	fclose(f);
+	assert_int_equal(length, strlen(expected));
+	assert_memory_equal(text, expected, length);
+}
+
+static void appears_when_published(void **state)
+{
+	assert_int_equal(output_file_open(&file, path, buffer, sizeof(buffer)), 0);
+	static const char text[] = "more than the buffer of sixteen bytes holds";
+	assert_int_equal(output_file_write(&file, text, 3), 0);
+	assert_int_equal(output_file_write(&file, text + 3, strlen(text) - 3), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(output_file_publish(&file), 0);
+	path_holds(text);
+	assert_int_equal(directory_count(), 1);
+	struct stat s;
+	assert_int_equal(stat(path, &s), 0);
+	mode_t mask = umask(0);
+	umask(mask);
+	assert_int_equal(s.st_mode & 0777, 0666 & ~mask);
+}
+
+static void reserves_in_place(void **state)
+{
+	assert_int_equal(output_file_open(&file, path, buffer, sizeof(buffer)), 0);
+	for (int i = 0; i < 10; i++) {
+		int error = 0;
+		uint8_t *at = output_file_reserve(&file, 8, &error);
+		assert_non_null(at);
+		assert_true(at >= buffer && at + 8 <= buffer + sizeof(buffer));
+		memcpy(at, "01234567", 8);
+		output_file_use(&file, 5);
+	}
+	assert_int_equal(output_file_publish(&file), 0);
+	path_holds("01234012340123401234012340123401234012340123401234");
+}
+
+static void discarded_leaves_the_old(void **state)
+{
+	assert_int_equal(output_file_open(&file, path, buffer, sizeof(buffer)), 0);
+	assert_int_equal(output_file_write(&file, "old", 3), 0);
+	assert_int_equal(output_file_publish(&file), 0);
+	assert_int_equal(output_file_open(&file, path, buffer, sizeof(buffer)), 0);
+	assert_int_equal(output_file_write(&file, "a newer and longer text", 23), 0);
+	path_holds("old");
+	output_file_discard(&file);
+	output_file_discard(&file);
+	path_holds("old");
+	assert_int_equal(directory_count(), 1);
+}
+
+static void two_at_once(void **state)
+{
+	static uint8_t other_buffer[16];
+	struct output_file other;
+	assert_int_equal(output_file_open(&file, path, buffer, sizeof(buffer)), 0);
+	assert_int_equal(output_file_open(&other, path, other_buffer, sizeof(other_buffer)), 0);
+	assert_int_equal(output_file_write(&file, "first", 5), 0);
+	assert_int_equal(output_file_write(&other, "second", 6), 0);
+	assert_int_equal(output_file_publish(&file), 0);
+	path_holds("first");
+	assert_int_equal(output_file_publish(&other), 0);
+	path_holds("second");
+	assert_int_equal(directory_count(), 1);
+}
+
+static void says_what_is_wrong(void **state)
+{
+	char bad[5000];
+	snprintf(bad, sizeof(bad), "%s/absent/out.csv", directory);
+	assert_int_equal(output_file_open(&file, bad, buffer, sizeof(buffer)), -ENOENT);
+	output_file_discard(&file);
+	assert_int_equal(output_file_open(&file, directory, buffer, sizeof(buffer)), -EISDIR);
+	snprintf(bad, sizeof(bad), "%s/", directory);
+	assert_int_equal(output_file_open(&file, bad, buffer, sizeof(buffer)), -EISDIR);
+	assert_int_equal(output_file_open(&file, "", buffer, sizeof(buffer)), -ENOENT);
+	memset(bad, 'x', sizeof(bad) - 1);
+	bad[sizeof(bad) - 1] = '\0';
+	assert_int_equal(output_file_open(&file, bad, buffer, sizeof(buffer)), -ENAMETOOLONG);
+	assert_int_equal(directory_count(), 0);
+}
+
+static void full_disk_leaves_nothing(void **state)
+{
+	if (geteuid() != 0 || mount("none", directory, "tmpfs", 0, "size=64k") < 0)
+		skip();
+	static uint8_t large[4096];
+	static const uint8_t zeros[4096];
+	assert_int_equal(output_file_open(&file, path, large, sizeof(large)), 0);
+	int error = 0;
+	for (int i = 0; i < 32 && !error; i++)
+		error = output_file_write(&file, zeros, sizeof(zeros));
+	int published = output_file_publish(&file);
+	int left = directory_count();
+	umount(directory);
+	assert_int_equal(error, -ENOSPC);
+	assert_int_equal(published, -ENOSPC);
+	assert_int_equal(left, 0);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, directory_make, directory_remove)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(appears_when_published),
+		CASE(reserves_in_place),
+		CASE(discarded_leaves_the_old),
+		CASE(two_at_once),
+		CASE(says_what_is_wrong),
+		CASE(full_disk_leaves_nothing),
+	};
+	return cmocka_run_group_tests_name("output_file", tests, NULL, NULL);
+}
