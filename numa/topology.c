@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <hwloc.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -325,4 +326,32 @@ uint32_t topology_distance(const struct topology *topology, int a, int b)
 		return DISTANCE_LOCAL;
 	ASSERT((size_t)a < topology->node_count && (size_t)b < topology->node_count);
 	return topology->distances[a * topology->node_count + b];
+}
+
+// The lowest usable OS index from `least` on, UINT_MAX if there is none.
+static unsigned next_pu(const struct topology *topology, unsigned least)
+{
+	unsigned next = UINT_MAX;
+	for (size_t i = 0; i < topology->pu_count; i++) {
+		unsigned pu = topology->pus[i].os_index;
+		next = pu >= least && pu < next ? pu : next;
+	}
+	return next;
+}
+
+void topology_pus_text(const struct topology *topology, char *text, size_t bytes)
+{
+	size_t used = 0;
+	for (unsigned first = next_pu(topology, 0), last; first != UINT_MAX;
+		first = next_pu(topology, last + 1)) {
+		char range[32];
+		for (last = first; next_pu(topology, last + 1) == last + 1;)
+			last++;
+		snprintf(range, sizeof(range), last == first ? "%u" : "%u-%u", first, last);
+		if (used + strlen(range) + sizeof(",...") >= bytes) {
+			snprintf(text + used, bytes - used, "%s...", used ? "," : "");
+			return;
+		}
+		used += snprintf(text + used, bytes - used, "%s%s", used ? "," : "", range);
+	}
 }

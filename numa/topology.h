@@ -70,3 +70,6 @@ int topology_find_pu(const struct topology *topology, unsigned os_index);
 
 // ACPI distance of two nodes (indices, TOPOLOGY_NONE allowed: then as if local).
 uint32_t topology_distance(const struct topology *topology, int a, int b);
+
+// Write the usable PUs (OS indices) as "0-3,8"; cut short with "..." where there is no room.
+void topology_pus_text(const struct topology *topology, char *text, size_t bytes);

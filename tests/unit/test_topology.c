@@ -80,6 +80,19 @@ static void eight_nodes(void **state)
 	topology_destroy(&t);
 }
 
+// Memory on the package beside memory on each half of it, as with HBM or sub-NUMA clusters.
+static void a_core_belongs_to_the_tightest_node(void **state)
+{
+	struct topology t = synthetic("pack:2 [numa] group:2 [numa] core:2 pu:1");
+	every_index_is_in_range(&t);
+	assert_int_equal(t.node_count, 6);
+	for (size_t i = 0; i < t.core_count; i++) {
+		size_t node = t.cores[i].node;
+		assert_int_equal(t.nodes[node].cores, 2);
+	}
+	topology_destroy(&t);
+}
+
 static void one_core(void **state)
 {
 	struct topology t = synthetic("core:1 pu:1");
@@ -240,6 +253,7 @@ int main(void)
 		cmocka_unit_test(two_sockets_with_smt_and_a_nic),
 		cmocka_unit_test(network_devices_are_nics_and_others_are_not),
 		cmocka_unit_test(eight_nodes),
+		cmocka_unit_test(a_core_belongs_to_the_tightest_node),
 		cmocka_unit_test(one_core),
 		cmocka_unit_test(without_core_objects_each_pu_is_one),
 		cmocka_unit_test(what_is_taken_away_is_not_there),
