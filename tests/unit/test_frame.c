@@ -1,0 +1,121 @@
+// Frames: what a receiver must refuse, and under which reason.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdalign.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dataplane/frame.h"
+
+enum { FRAME_BYTES = FRAME_HEADER_BYTES + 16 + 24 };
+
+struct sample {
+	alignas(8) uint8_t bytes[FRAME_BYTES];
+};
+
+static const struct frame_expect expect = {
+	.job = 7, .channel = 3, .plan_version = 2, .incarnation = 9, .checksum = true};
+
+static struct frame_header *header_of(struct sample *s)
+{
+	return (struct frame_header *)s->bytes;
+}
+
+static void seal(struct sample *s)
+{
+	header_of(s)->crc32c = frame_crc(s->bytes, FRAME_BYTES);
+}
+
+// Two records, of 16 and of 24 bytes.
+static struct sample sample_frame(void)
+{
+	struct sample s = {{0}};
+	*header_of(&s) = (struct frame_header){.version = FRAME_VERSION, .type = FRAME_DATA,
+		.length = FRAME_BYTES, .item_count = 2, .job = 7, .channel = 3, .plan_version = 2,
+		.incarnation = 9, .first_number = 100, .watermark = INT64_MIN};
+	s.bytes[FRAME_HEADER_BYTES] = 16;
+	s.bytes[FRAME_HEADER_BYTES + 16] = 24;
+	seal(&s);
+	return s;
+}
+
+static void test_good_frame_is_taken(void **state)
+{
+	struct sample s = sample_frame();
+	assert_int_equal(frame_check(s.bytes, FRAME_BYTES, &expect), WEIR_DROP_COUNT);
+}
+
+static void test_any_flipped_bit_is_found(void **state)
+{
+	for (size_t bit = 0; bit < FRAME_BYTES * 8; bit++) {
+		struct sample s = sample_frame();
+		s.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		assert_int_not_equal(frame_check(s.bytes, FRAME_BYTES, &expect), WEIR_DROP_COUNT);
+	}
+}
+
+static void test_any_shorter_frame_is_refused(void **state)
+{
+	struct sample s = sample_frame();
+	for (uint32_t bytes = 0; bytes < FRAME_BYTES; bytes++)
+		assert_int_equal(frame_check(s.bytes, bytes, &expect), WEIR_DROP_FRAME_SHORT);
+}
+
+// Each row: a change under a valid checksum, and the reason it is refused for.
+static void test_reasons(void **state)
+{
+	static const struct {
+		size_t offset;
+		uint8_t value;
+		enum weir_drop reason;
+	} rows[] = {
+		{offsetof(struct frame_header, version), 2, WEIR_DROP_FRAME_VERSION},
+		{offsetof(struct frame_header, type), 0, WEIR_DROP_FRAME_VERSION},
+		{offsetof(struct frame_header, type), FRAME_TYPE_LIMIT, WEIR_DROP_FRAME_VERSION},
+		{offsetof(struct frame_header, type), FRAME_BARRIER, WEIR_DROP_FRAME_SIZE},
+		{offsetof(struct frame_header, length), 96, WEIR_DROP_FRAME_SIZE},
+		{offsetof(struct frame_header, order_log_length), 8, WEIR_DROP_FRAME_SIZE},
+		{offsetof(struct frame_header, order_log_length) + 3, 255, WEIR_DROP_FRAME_SIZE},
+		{offsetof(struct frame_header, item_count), 3, WEIR_DROP_FRAME_SIZE},
+		{offsetof(struct frame_header, item_count), 0, WEIR_DROP_FRAME_SIZE},
+		{offsetof(struct frame_header, job), 8, WEIR_DROP_FRAME_CHANNEL},
+		{offsetof(struct frame_header, channel), 4, WEIR_DROP_FRAME_CHANNEL},
+		{offsetof(struct frame_header, plan_version), 1, WEIR_DROP_FRAME_FENCED},
+		{offsetof(struct frame_header, incarnation), 8, WEIR_DROP_FRAME_FENCED},
+		{FRAME_HEADER_BYTES, 8, WEIR_DROP_FRAME_SIZE},
+		{FRAME_HEADER_BYTES, 17, WEIR_DROP_FRAME_SIZE},
+		{FRAME_HEADER_BYTES, 0, WEIR_DROP_FRAME_SIZE},
+		{FRAME_HEADER_BYTES + 16, 32, WEIR_DROP_FRAME_SIZE},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sample s = sample_frame();
+		s.bytes[rows[i].offset] = rows[i].value;
+		seal(&s);
+		assert_int_equal(frame_check(s.bytes, FRAME_BYTES, &expect), rows[i].reason);
+	}
+}
+
+static void test_counting_records_stays_inside(void **state)
+{
+	struct sample s = sample_frame();
+	const uint8_t *first = s.bytes + FRAME_HEADER_BYTES;
+	assert_int_equal(frame_count_records(first, s.bytes + FRAME_BYTES), 2);
+	assert_int_equal(frame_count_records(first, first), 0);
+	assert_int_equal(frame_count_records(first, first + 7), -1);
+	assert_int_equal(frame_count_records(first, s.bytes + FRAME_BYTES - 8), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good_frame_is_taken),
+		cmocka_unit_test(test_any_flipped_bit_is_found),
+		cmocka_unit_test(test_any_shorter_frame_is_refused),
+		cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_counting_records_stays_inside),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

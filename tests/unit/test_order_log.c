@@ -1,0 +1,108 @@
+// The order log: entries grow, stay apart at snapshots, are obeyed in order.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "dataplane/order_log.h"
+#include "numa/arena.h"
+
+static struct arena arena;
+
+static struct order_entry consumed(uint16_t input, uint64_t position)
+{
+	return (struct order_entry){
+		.kind = ORDER_CONSUMED, .input = input, .position = position, .checksum = position};
+}
+
+static void append(struct order_log *log, uint16_t input, uint64_t position)
+{
+	struct order_entry entry = consumed(input, position);
+	order_log_append(log, &entry);
+}
+
+static struct order_log new_log(uint64_t capacity)
+{
+	struct order_log log;
+	arena_destroy(&arena);
+	assert_int_equal(arena_create(&arena, 1 << 16, -1, true), 0);
+	assert_int_equal(order_log_create(&log, capacity, &arena), 0);
+	return log;
+}
+
+static void test_runs_of_one_input_are_one_entry(void **state)
+{
+	struct order_log log = new_log(8);
+	append(&log, 0, 3);
+	append(&log, 0, 5);
+	append(&log, 1, 2);
+	append(&log, 0, 6);
+	assert_int_equal(log.next, 3);
+	assert_int_equal(log.entries[0].position, 5);
+	assert_int_equal(log.entries[0].checksum, 5);
+	assert_false(order_log_replaying(&log));
+}
+
+static void test_snapshot_keeps_entries_apart(void **state)
+{
+	struct order_log log = new_log(8);
+	append(&log, 0, 3);
+	order_log_seal(&log);
+	append(&log, 0, 5);
+	assert_int_equal(log.next, 2);
+	assert_int_equal(log.entries[0].position, 3);
+}
+
+static void test_replay_follows_the_entries_then_goes_live(void **state)
+{
+	struct order_log log = new_log(8);
+	append(&log, 0, 3);
+	append(&log, 1, 2);
+	log.replay = 0;
+	assert_true(order_log_replaying(&log));
+	assert_int_equal(order_log_current(&log)->input, 0);
+	order_log_obeyed(&log);
+	assert_int_equal(order_log_current(&log)->position, 2);
+	order_log_obeyed(&log);
+	assert_false(order_log_replaying(&log));
+}
+
+static void test_trim_makes_room_in_the_ring(void **state)
+{
+	struct order_log log = new_log(4);
+	for (uint16_t i = 0; i < 4; i++)
+		append(&log, i, 1);
+	assert_true(order_log_is_full(&log));
+	order_log_trim(&log, 3);
+	append(&log, 9, 1);
+	append(&log, 8, 1);
+	append(&log, 7, 1);
+	assert_true(order_log_is_full(&log));
+	log.replay = log.first;
+	for (const uint16_t *want = (const uint16_t[]){3, 9, 8, 7}, *at = want; at < want + 4; at++) {
+		assert_int_equal(order_log_current(&log)->input, *at);
+		order_log_obeyed(&log);
+	}
+}
+
+static void test_mix_depends_on_all_it_is_given(void **state)
+{
+	uint64_t base = order_mix(1, 2, 4);
+	assert_int_not_equal(base, order_mix(2, 2, 4));
+	assert_int_not_equal(base, order_mix(1, 3, 4));
+	assert_int_not_equal(base, order_mix(1, 2, 6));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_runs_of_one_input_are_one_entry),
+		cmocka_unit_test(test_snapshot_keeps_entries_apart),
+		cmocka_unit_test(test_replay_follows_the_entries_then_goes_live),
+		cmocka_unit_test(test_trim_makes_room_in_the_ring),
+		cmocka_unit_test(test_mix_depends_on_all_it_is_given),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
