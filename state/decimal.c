@@ -1,6 +1,7 @@
 #include "state/decimal.h"
 
 #include <errno.h>
+#include <math.h>
 
 #include "numa/assert.h"
 
@@ -73,36 +74,129 @@ bool decimal_add(__int128 a, __int128 b, __int128 *ret_value)
 	return true;
 }
 
-// By halves of 64 bits: the compiler's own check calls a function that libgcc does not have.
+// 256 bits: products of two numbers of 38 digits, and dividends shifted up.
+struct wide {
+	magnitude high, low;
+};
+
+static struct wide wide_multiply(magnitude a, magnitude b)
+{
+	uint64_t a0 = (uint64_t)a, a1 = (uint64_t)(a >> 64);
+	uint64_t b0 = (uint64_t)b, b1 = (uint64_t)(b >> 64);
+	magnitude low = (magnitude)a0 * b0, high = (magnitude)a1 * b1;
+	magnitude cross = (magnitude)a0 * b1, other = (magnitude)a1 * b0;
+	magnitude middle = (low >> 64) + (uint64_t)cross + (uint64_t)other;
+	return (struct wide){high + (cross >> 64) + (other >> 64) + (middle >> 64),
+		middle << 64 | (uint64_t)low};
+}
+
+// n / d for a d below 2^127, at once where 128 bits hold n, else by binary long division.
+// Returns false when the quotient needs more than 128 bits.
+static bool wide_divide(struct wide n, magnitude d, magnitude *ret_quotient, magnitude *ret_rest)
+{
+	ASSERT(d > 0 && d >> 127 == 0);
+	if (n.high >= d)
+		return false;
+	magnitude rest = n.high, quotient = n.low;
+	if (n.high == 0) {
+		rest = n.low % d;
+		quotient = n.low / d;
+	}
+	for (int bit = 0; bit < 128 && n.high != 0; bit++) {
+		rest = rest << 1 | quotient >> 127;
+		quotient <<= 1;
+		if (rest >= d) {
+			rest -= d;
+			quotient |= 1;
+		}
+	}
+	*ret_quotient = quotient;
+	*ret_rest = rest;
+	return true;
+}
+
 bool decimal_multiply(__int128 a, __int128 b, __int128 *ret_value)
 {
-	magnitude x = magnitude_of(a), y = magnitude_of(b), product;
-	if (x < y) {
-		magnitude larger = y;
-		y = x;
-		x = larger;
-	}
-	if (y >> 64 != 0)
-		return false;
-	magnitude high = (x >> 64) * y;
-	if (high >> 64 != 0)
-		return false;
-	magnitude low = (magnitude)(uint64_t)x * y;
-	if (__builtin_add_overflow(high << 64, low, &product))
-		return false;
-	return conclude(product, (a < 0) != (b < 0), ret_value);
+	struct wide product = wide_multiply(magnitude_of(a), magnitude_of(b));
+	return product.high == 0 && conclude(product.low, (a < 0) != (b < 0), ret_value);
 }
 
 bool decimal_divide(__int128 a, __int128 b, uint32_t shift, __int128 *ret_value)
 {
-	__int128 dividend;
-	ASSERT(b != 0);
-	if (shift > DECIMAL_DIGITS_MAX || !decimal_multiply(a, decimal_power[shift], &dividend))
-		return a == 0 && (*ret_value = 0, true);
-	magnitude x = magnitude_of(dividend), y = magnitude_of(b);
-	magnitude quotient = x / y;
-	quotient += x % y >= y - x % y;
-	return conclude(quotient, (a < 0) != (b < 0), ret_value);
+	uint32_t first = shift < DECIMAL_DIGITS_MAX ? shift : DECIMAL_DIGITS_MAX;
+	magnitude d = magnitude_of(b), quotient, rest;
+	ASSERT(b != 0 && shift <= 2 * DECIMAL_DIGITS_MAX);
+	struct wide n = wide_multiply(magnitude_of(a), (magnitude)decimal_power[first]);
+	if (shift > first) { // beyond 256 bits is beyond 38 digits of any b
+		magnitude more = (magnitude)decimal_power[shift - first];
+		struct wide upper = wide_multiply(n.high, more), lower = wide_multiply(n.low, more);
+		n.low = lower.low;
+		if (upper.high || __builtin_add_overflow(upper.low, lower.high, &n.high))
+			return false;
+	}
+	if (!wide_divide(n, d, &quotient, &rest) || quotient >> 127)
+		return false;
+	return conclude(quotient + (rest >= d - rest), (a < 0) != (b < 0), ret_value);
+}
+
+int decimal_compare(__int128 a, uint32_t scale_a, __int128 b, uint32_t scale_b)
+{
+	if ((a < 0) != (b < 0) || scale_a == scale_b)
+		return (a > b) - (a < b);
+	uint32_t up_a = scale_b > scale_a ? scale_b - scale_a : 0;
+	uint32_t up_b = scale_a > scale_b ? scale_a - scale_b : 0;
+	struct wide x = wide_multiply(magnitude_of(a), (magnitude)decimal_power[up_a]);
+	struct wide y = wide_multiply(magnitude_of(b), (magnitude)decimal_power[up_b]);
+	int order = (x.high > y.high) - (x.high < y.high);
+	if (order == 0)
+		order = (x.low > y.low) - (x.low < y.low);
+	return a < 0 ? -order : order;
+}
+
+// value 2^shift, half-up.  Returns false when it is far beyond 38 digits.
+static bool wide_shift(struct wide value, int shift, magnitude *ret_value)
+{
+	bool half = false;
+	for (; shift > 0 && value.high == 0 && value.low != 0; shift--) {
+		value.high = value.low >> 127;
+		value.low <<= 1;
+	}
+	for (; shift < 0 && (value.high || value.low || half); shift++) {
+		half = value.low & 1;
+		value.low = value.low >> 1 | value.high << 127;
+		value.high >>= 1;
+	}
+	*ret_value = value.low + half;
+	return value.high == 0 && value.low >> 127 == 0;
+}
+
+bool decimal_from_float64(double value, uint32_t scale, __int128 *ret_value)
+{
+	int exponent;
+	magnitude units;
+	if (!isfinite(value))
+		return false;
+	uint64_t digits = (uint64_t)ldexp(frexp(fabs(value), &exponent), 53);
+	struct wide scaled = wide_multiply(digits, (magnitude)decimal_power[scale]);
+	return wide_shift(scaled, exponent - 53, &units) && conclude(units, value < 0, ret_value);
+}
+
+double decimal_to_float64(__int128 value, uint32_t scale)
+{
+	magnitude units = magnitude_of(value), d = (magnitude)decimal_power[scale], quotient, rest;
+	if (units == 0)
+		return 0;
+	int exponent = 0;
+	for (; units >> 126 == 0; exponent--)
+		units <<= 1;
+	for (; d >> 126 == 0; exponent++)
+		d <<= 1;
+	// The quotient has 65 or 66 bits; the nearest double to 62 of them and to whether any bit
+	// behind is set is the one to the exact quotient.
+	wide_divide((struct wide){units >> 63, units << 65}, d, &quotient, &rest);
+	uint64_t top = (uint64_t)(quotient >> 3) | ((quotient & 7) != 0 || rest != 0);
+	double result = ldexp((double)top, exponent - 62);
+	return value < 0 ? -result : result;
 }
 
 bool decimal_rescale(__int128 value, uint32_t from, uint32_t to, __int128 *ret_value)
@@ -118,8 +212,8 @@ static bool digit(uint8_t c)
 	return c >= '0' && c <= '9';
 }
 
-int decimal_parse(const void *text, uint32_t bytes, uint32_t precision, uint32_t scale,
-	__int128 *ret_value)
+int decimal_parse(
+	const void *text, uint32_t bytes, uint32_t precision, uint32_t scale, __int128 *ret_value)
 {
 	const uint8_t *p = text, *limit = p + bytes;
 	bool negative = p < limit && *p == '-', point = false, any = false, large = false;
