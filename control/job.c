@@ -270,6 +270,13 @@ void job_load(struct job *job, const struct job_source *source)
 	job_check(job);
 }
 
+uint32_t job_workers(const struct job *job, uint32_t otherwise)
+{
+	const struct weir_value *workers = weir_param_find(job->settings, "workers");
+	return (uint32_t)weir_param_int(
+		workers, "count", job->cpu_count ? job->cpu_count : otherwise);
+}
+
 void job_print_types(const struct job *job, FILE *out)
 {
 	for (uint32_t i = 0; i < job->order_count; i++) {

@@ -53,6 +53,9 @@ extern const struct weir_param job_operator_table[]; // what every operator may 
 void job_load(struct job *job, const struct job_source *source);
 void job_destroy(struct job *job);
 
+// Workers the job asks for, by count or by its CPUs; else `otherwise`.
+uint32_t job_workers(const struct job *job, uint32_t otherwise);
+
 // Plan an operator against an input schema, which must outlive the job's use.
 // Returns NULL after an error was added.
 struct weir_plan *job_plan_operator(struct job *job, uint32_t index,
