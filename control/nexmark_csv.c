@@ -36,8 +36,8 @@ uint32_t nexmark_csv_line(const struct weir_schema *schema, const uint8_t *recor
 			at = mempcpy(at, text.data, text.length);
 		} else {
 			uint64_t value = (uint64_t)record_int64(record, field->offset);
-			at = number_print(
-				field->type == WEIR_TIMESTAMP ? value / NS_PER_MS : value, at);
+			at = number_print(field->type == WEIR_TIMESTAMP ? value / NS_PER_MS : value,
+				at);
 		}
 		*at++ = f + 1 < schema->field_count ? ',' : '\n';
 	}

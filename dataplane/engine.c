@@ -45,9 +45,17 @@ void engine_destroy(struct engine *e)
 	free(e);
 }
 
+static void tell_start(struct engine *e)
+{
+	for (uint32_t t = 0; t < e->task_count; t++)
+		for (uint32_t i = 0; i < e->tasks[t].link_count; i++)
+			e->tasks[t].links[i].ctx.start_ns = e->started_ns;
+}
+
 int engine_start(struct engine *e)
 {
 	e->started_ns = clock_now_ns();
+	tell_start(e);
 	e->next_barrier_ns = e->started_ns + e->config.plan->checkpoint_interval_ns;
 	for (uint32_t w = 0; w < e->worker_count; w++) {
 		struct engine_worker *worker = &e->workers[w];

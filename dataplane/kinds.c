@@ -1,8 +1,12 @@
 #include <string.h>
 
 #include "dataplane/operator.h"
+#include "dataplane/operators/source_memory.h"
+#include "dataplane/operators/source_nexmark.h"
 
 const struct weir_operator *const weir_operators[] = {
+	&source_memory,
+	&source_nexmark,
 	NULL,
 };
 

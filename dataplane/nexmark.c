@@ -29,6 +29,8 @@ enum {
 };
 
 #define NS_PER_MS INT64_C(1000000)
+#define NS_PER_S UINT64_C(1000000000)
+#define DUE_LEAD_NS (10 * NS_PER_MS)
 
 // Records as they lie in memory; the schemas' layout is checked against these in the tests.
 struct text {
@@ -74,6 +76,7 @@ struct draft {
 	struct java_random random;
 	uint64_t id; // the number, shuffled; also the seed
 	int64_t time_ms;
+	int64_t scheduled_ns;
 	uint8_t *record;
 	uint8_t *end;
 };
@@ -88,7 +91,7 @@ int nexmark_init(struct nexmark *n, int64_t events, int64_t rate, int64_t group)
 	__int128 last_us = (__int128)(events + 4 * group + 4 * IN_FLIGHT_EVENTS) * delay_us;
 	if (last_us / 1000 + 1 > INT64_MAX / NS_PER_MS - NEXMARK_BASE_MS)
 		return -ERANGE;
-	*n = (struct nexmark){(uint64_t)events, (uint64_t)group, delay_us};
+	*n = (struct nexmark){(uint64_t)events, (uint64_t)group, delay_us, 0};
 	return 0;
 }
 
@@ -233,6 +236,17 @@ static struct text draw_extra(struct draft *d, int32_t used, int32_t mean)
 	return text_from(d, start);
 }
 
+// Leave room for the fixed part; the field `scheduled` stands behind all others.
+static void *draft_begin(const struct nexmark *n, struct draft *d, size_t bytes)
+{
+	d->end += bytes;
+	if (n->pace != 0) {
+		memcpy(d->end, &d->scheduled_ns, sizeof(d->scheduled_ns));
+		d->end += sizeof(d->scheduled_ns);
+	}
+	return d->record;
+}
+
 static struct header header_end(struct draft *d, enum nexmark_kind kind)
 {
 	uint32_t used = (uint32_t)(d->end - d->record);
@@ -285,10 +299,9 @@ static struct text draw_card(struct draft *d)
 	return text_from(d, start);
 }
 
-static void draft_person(struct draft *d)
+static void draft_person(const struct nexmark *n, struct draft *d)
 {
-	struct person *p = (struct person *)d->record;
-	d->end += sizeof(*p);
+	struct person *p = draft_begin(n, d, sizeof(*p));
 	p->id = FIRST_ID + last_person(d->id);
 	p->name = draw_name(d);
 	p->email = draw_email(d);
@@ -304,8 +317,7 @@ static void draft_person(struct draft *d)
 
 static void draft_auction(const struct nexmark *n, struct draft *d)
 {
-	struct auction *a = (struct auction *)d->record;
-	d->end += sizeof(*a);
+	struct auction *a = draft_begin(n, d, sizeof(*a));
 	a->id = FIRST_ID + last_auction(d->id);
 	bool hot = random_int(&d->random, HOT_PERSON_RATIO) > 0;
 	int64_t seller = hot ? last_person(d->id) / HOT_STEP * HOT_STEP : draw_person(d);
@@ -322,16 +334,14 @@ static void draft_auction(const struct nexmark *n, struct draft *d)
 	a->header = header_end(d, NEXMARK_AUCTION);
 }
 
-static void draft_bid(struct draft *d)
+static void draft_bid(const struct nexmark *n, struct draft *d)
 {
-	struct bid *b = (struct bid *)d->record;
-	d->end += sizeof(*b);
+	struct bid *b = draft_begin(n, d, sizeof(*b));
 	bool hot = random_int(&d->random, HOT_AUCTION_RATIO) > 0;
-	b->auction = FIRST_ID +
-		(hot ? last_auction(d->id) / HOT_STEP * HOT_STEP : draw_auction(d));
+	b->auction = FIRST_ID + (hot ? last_auction(d->id) / HOT_STEP * HOT_STEP : draw_auction(d));
 	hot = random_int(&d->random, HOT_PERSON_RATIO) > 0;
-	b->bidder = FIRST_ID +
-		(hot ? last_person(d->id) / HOT_STEP * HOT_STEP + 1 : draw_person(d));
+	b->bidder =
+		FIRST_ID + (hot ? last_person(d->id) / HOT_STEP * HOT_STEP + 1 : draw_person(d));
 	b->price = random_price(&d->random);
 	b->time = d->time_ms * NS_PER_MS;
 	b->extra = draw_extra(d, 32, MEAN_BID);
@@ -341,18 +351,34 @@ static void draft_bid(struct draft *d)
 uint32_t nexmark_record(const struct nexmark *n, uint64_t number, uint8_t *out)
 {
 	uint64_t id = number_shuffled(n, number);
-	struct draft d = {
-		.id = id, .time_ms = number_ms(n, id), .record = out, .end = out};
+	struct draft d = {.id = id, .time_ms = number_ms(n, id), .record = out, .end = out};
+	if (n->pace != 0)
+		d.scheduled_ns = nexmark_due_ns(n->pace, number);
 	random_seed(&d.random, id);
 	switch (id % PER_EPOCH) {
 	case 0:
-		draft_person(&d);
+		draft_person(n, &d);
 		break;
 	case 1 ... AUCTIONS_PER_EPOCH:
 		draft_auction(n, &d);
 		break;
 	default:
-		draft_bid(&d);
+		draft_bid(n, &d);
 	}
 	return record_length(out);
+}
+
+int64_t nexmark_due_ns(uint64_t pace, uint64_t number)
+{
+	ASSERT(pace > 0 && pace <= (uint64_t)NEXMARK_RATE_MAX);
+	uint64_t rest_ns = (number % pace * NS_PER_S + pace - 1) / pace;
+	return DUE_LEAD_NS + (int64_t)(number / pace * NS_PER_S + rest_ns);
+}
+
+uint64_t nexmark_due_count(uint64_t pace, int64_t since_start_ns)
+{
+	if (since_start_ns < DUE_LEAD_NS)
+		return 0;
+	uint64_t past_ns = (uint64_t)(since_start_ns - DUE_LEAD_NS);
+	return past_ns / NS_PER_S * pace + past_ns % NS_PER_S * pace / NS_PER_S + 1;
 }

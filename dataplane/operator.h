@@ -66,6 +66,7 @@ struct chain_link;
 // What an instance sees of the world.
 struct weir_context {
 	int64_t now_ns;      // time of this step
+	int64_t start_ns;    // when the job started; the same for all its tasks
 	int64_t deadline_ns; // produce sets it before it returns WEIR_IDLE
 	uint64_t produced;   // produce adds the records it emitted, of all variants
 	uint32_t task_index, task_count;

@@ -94,8 +94,9 @@ static void prices_match_beam(void **state)
 	FILE *file = fopen(prices, "r");
 	assert_non_null(file);
 	uint64_t first, count, expected, hash = 0;
-	assert_int_equal(
-		fscanf(file, "%" SCNu64 ",%" SCNu64 ",%" SCNx64, &first, &count, &expected), 3);
+	assert_int_equal(fscanf(file, "%" SCNu64 ",%" SCNu64 ",%" SCNx64, &first, &count,
+				 &expected),
+		3);
 	fclose(file);
 	for (uint64_t seed = first; seed < first + count; seed++) {
 		struct java_random r;
@@ -146,8 +147,9 @@ static void records_are_valid(void **state)
 		uint32_t length = nexmark_record(&n, number, record);
 		uint16_t kind = record_variant(record);
 		assert_int_equal(record_validate(&schemas[kind], record, length), 0);
-		assert_int_equal(record_int64(record, schemas[kind].fields[schema_find(
-						      &schemas[kind], "time")].offset) %
+		assert_int_equal(
+			record_int64(record,
+				schemas[kind].fields[schema_find(&schemas[kind], "time")].offset) %
 				1000000,
 			0);
 		epoch_bytes = number % NEXMARK_EPOCH_EVENTS ? epoch_bytes + length : length;
