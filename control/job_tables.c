@@ -1,5 +1,7 @@
 #include "control/job.h"
 
+#include "dataplane/channel.h"
+
 static const struct weir_param workers_table[] = {
 	{.name = "count", .type = WEIR_PARAM_INT, .min = 1, .max = JOB_TASKS_MAX,
 		.doc = "Workers to run; by default all cores but one, at least 1."},
@@ -17,8 +19,8 @@ static const struct weir_param workers_table[] = {
 
 static const struct weir_param exchange_table[] = {
 	{.name = "frame", .type = WEIR_PARAM_SIZE, .default_text = "8KiB", .min = 512,
-		.max = 64 << 10, .doc = "Size of a frame between tasks, its header included."},
-	{.name = "credit", .type = WEIR_PARAM_INT, .default_text = "32", .min = 2, .max = 4096,
+		.max = 60 << 10, .doc = "Size of a frame between tasks, its header included."},
+	{.name = "credit", .type = WEIR_PARAM_INT, .default_text = "32", .min = 1, .max = CHANNEL_FRAMES_MAX,
 		.doc = "Frames that may be under way in a channel."},
 	{.name = NULL},
 };
