@@ -213,7 +213,7 @@ static void large_groups_are_seated_first(void **state)
 		for (unsigned i = 0; i < sizes[g]; i++) {
 			unsigned at = task("t", g, 100);
 			for (unsigned j = at - i; j < at; j++)
-				edge(j, at, 10);
+				edge(j, at, g == 0 ? 1000 : 10);
 		}
 	struct placement p = place(&t, 15);
 	check(&t, &p);
