@@ -1,5 +1,6 @@
 #include "topology_fixture.h"
 
+#include "control/commands.h"
 #include "control/topo.h"
 
 #include <setjmp.h>
@@ -138,7 +139,7 @@ static void wrong_use_is_one_line_with_the_remedy(void **state)
 		{{"--workers", "two"}, "--workers two: write a whole number from 1 on"},
 		{{"--workers", "60000"}, "60000 workers; give 1 to 4096"},
 		{{"--cpus", "x"}, "--cpus x is no list of CPUs"},
-		{{"--cpus", "4095"}, "--cpus: CPU 4095 cannot be used; those that can are "},
+		{{"--cpus", "4095"}, "topo: CPU 4095 cannot be used; those that can are "},
 		{{"--frobnicate"}, "unrecognized option '--frobnicate'"},
 	};
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -147,6 +148,27 @@ static void wrong_use_is_one_line_with_the_remedy(void **state)
 			fail_msg("%s\nlacks: %s", errors, table[i].error);
 		assert_string_equal(output, "");
 	}
+}
+
+static void a_job_that_is_wrong_is_not_placed(void **state)
+{
+	char path[] = "/tmp/weir-test-topo-XXXXXX";
+	int file = mkstemp(path);
+	assert_true(file >= 0);
+	assert_true(dprintf(file,
+			    "version: 1\njob: j\noperators:\n"
+			    "  - {id: source, kind: nexmark, events: 10}\n") > 0);
+	close(file);
+	assert_int_equal(TOPO(path), 2);
+	assert_non_null(strstr(errors, ":4: source: nothing reads it"));
+	assert_int_equal(TOPO("--set", "source.event=9", path), 2);
+	assert_non_null(strstr(errors, "source.event"));
+	assert_string_equal(output, "");
+	unlink(path);
+	assert_int_equal(TOPO(path), 2);
+	assert_non_null(strstr(errors, "No such file"));
+	assert_int_equal(TOPO(path, path), 2);
+	assert_non_null(strstr(errors, "is a second"));
 }
 
 static void a_full_disk_is_a_failure(void **state)
@@ -166,6 +188,7 @@ int main(void)
 		cmocka_unit_test(tasks_are_in_the_json),
 		cmocka_unit_test(text_is_the_default),
 		cmocka_unit_test(wrong_use_is_one_line_with_the_remedy),
+		cmocka_unit_test(a_job_that_is_wrong_is_not_placed),
 		cmocka_unit_test(a_full_disk_is_a_failure),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
