@@ -16,6 +16,7 @@ static const struct command commands[] = {
 	{"check", "weir check", check_command, "check job files without running them"},
 	{"kinds", "weir kinds", kinds_command, "list kinds of operators and their parameters"},
 	{"topo", "weir topo", topo_command, "draw a host, and what would run where and why"},
+	{"nexmark", "weir nexmark", nexmark_command, "write the events of the NEXMark benchmark"},
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
