@@ -58,6 +58,8 @@ struct bad {
 
 static const struct bad bad_jobs[] = {
 	{"[a]", "f.yaml:1: a job file is a map: `version: 1`, `job:` and `operators:`\n"},
+	{"version: 1\njob: \"a\\n\\e[1mb\"\noperators:\n" SOURCE SINK,
+		"f.yaml:2: job: a??[1mb is no name; write 1 to 63 of a-z, 0-9, _ and -\n"},
 	{"version: 1\njob: test\n",
 		"f.yaml:1: operators is missing; add `operators:` with a source and a sink\n"},
 	{"job: test\noperators:\n" SOURCE SINK,
