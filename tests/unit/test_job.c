@@ -73,11 +73,11 @@ static const struct bad bad_jobs[] = {
 	{"operator: 1\n" HEAD SOURCE SINK,
 		"f.yaml:1: operator: is not a parameter of a job; did you mean operators?; known "
 		"are version, job, workers, exchange, checkpoint\n"},
-	{HEAD SOURCE SINK "workers: {cont: 2}\nexchange: {frame: 1MiB, credit: 1}\n",
+	{HEAD SOURCE SINK "workers: {cont: 2}\nexchange: {frame: 1MiB, credit: 0}\n",
 		"f.yaml:6: workers.cont: is not a parameter of workers; did you mean count?; known "
 		"are count, cpus, wait, state_memory\n"
-		"f.yaml:7: exchange.frame: 1MiB is out of bounds; write 512B to 64KiB\n"
-		"f.yaml:7: exchange.credit: 1 is out of bounds; write 2 to 4096\n"},
+		"f.yaml:7: exchange.frame: 1MiB is out of bounds; write 512B to 60KiB\n"
+		"f.yaml:7: exchange.credit: 0 is out of bounds; write 1 to 256\n"},
 	{HEAD SOURCE SINK "workers: {cpus: 3-}\n",
 		"f.yaml:6: workers.cpus: 3- is no list of CPUs; write OS indices, as in 2-5,8\n"},
 	{HEAD SOURCE SINK "workers:\n  cpus: 2-3,1\n  count: 2\n",
