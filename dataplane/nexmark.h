@@ -11,8 +11,6 @@ enum nexmark_kind { NEXMARK_PERSON, NEXMARK_AUCTION, NEXMARK_BID, NEXMARK_KINDS 
 
 #define NEXMARK_BASE_MS INT64_C(1436918400000) // 2015-07-15T00:00:00Z
 #define NEXMARK_RECORD_ROOM 1024u              // bytes nexmark_record may touch
-#define NEXMARK_EPOCH_EVENTS 50u  // any so many events in a row, from a multiple of it, take
-#define NEXMARK_EPOCH_BYTES 9248u // at most so many bytes; 7,764 on average unscheduled
 #define NEXMARK_RATE_MAX INT64_C(2147483647)
 #define NEXMARK_GROUP_MAX INT64_C(1000000000)
 #define NEXMARK_EVENTS_MAX INT64_C(1000000000000000)
@@ -39,6 +37,10 @@ void nexmark_schema(enum nexmark_kind kind, struct weir_schema *ret_schema);
 // Write the record of event `number` to `out` (aligned to 8, NEXMARK_RECORD_ROOM bytes).
 // Thread: any.  Returns its length.
 uint32_t nexmark_record(const struct nexmark *n, uint64_t number, uint8_t *out);
+
+// Room for the records of all events, one after the other: at least what they take, and where the
+// group is no multiple of 953 (which makes a few events come many times) at most a fifth more.
+uint64_t nexmark_bytes_max(const struct nexmark *n);
 
 // The watermark when event `number` is due: no event from `number` on is earlier.
 int64_t nexmark_watermark_ns(const struct nexmark *n, uint64_t number);

@@ -62,9 +62,8 @@ static int source_plan(struct weir_plan *plan)
 	if (error)
 		return error;
 	error = walk_plan(plan, from);
-	uint64_t events = ((const struct nexmark_walk *)plan->detail)->nexmark.events;
-	plan->shared_bytes = index_bytes(events) + NEXMARK_RECORD_ROOM +
-		(events / NEXMARK_EPOCH_EVENTS + 2) * NEXMARK_EPOCH_BYTES;
+	const struct nexmark *n = &((const struct nexmark_walk *)plan->detail)->nexmark;
+	plan->shared_bytes = index_bytes(n->events) + nexmark_bytes_max(n) + NEXMARK_RECORD_ROOM;
 	return error;
 }
 
