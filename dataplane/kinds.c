@@ -1,10 +1,12 @@
 #include <string.h>
 
 #include "dataplane/operator.h"
+#include "dataplane/operators/sink_null.h"
 #include "dataplane/operators/source_memory.h"
 #include "dataplane/operators/source_nexmark.h"
 
 const struct weir_operator *const weir_operators[] = {
+	&sink_null,
 	&source_memory,
 	&source_nexmark,
 	NULL,
