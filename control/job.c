@@ -58,10 +58,16 @@ struct weir_plan *job_plan_operator(struct job *job, uint32_t index,
 	if (job->errors.count > before)
 		return NULL;
 	struct job_planned *planned = heap_alloc(&job->heap, sizeof(*planned));
-	*planned = (struct job_planned){.next = job->planned, .kind = op->kind, .job = job,
+	*planned = (struct job_planned){.next = job->planned,
+		.kind = op->kind,
+		.job = job,
 		.root = {params, op->id},
-		.plan = {.params = params, .input = input, .id = op->id, .upstream = upstream,
-			.error = planned_error, .error_sink = planned}};
+		.plan = {.params = params,
+			.input = input,
+			.id = op->id,
+			.upstream = upstream,
+			.error = planned_error,
+			.error_sink = planned}};
 	job->planned = planned;
 	if (op->kind->plan(&planned->plan) == 0 && job->errors.count == before)
 		return &planned->plan;
@@ -200,8 +206,9 @@ static void plan_in_order(struct job *job, uint32_t index)
 		params_fill(&scope, op->kind->params, op->raw);
 	}
 	if (op->plan && op->plan->parallelism_max && op->parallelism > op->plan->parallelism_max)
-		job_operator_error(job, op, "parallelism", "%u is more than this %s can use; write %u",
-			op->parallelism, op->kind->kind, op->plan->parallelism_max);
+		job_operator_error(job, op, "parallelism",
+			"%u is more than this %s can use; write %u", op->parallelism,
+			op->kind->kind, op->plan->parallelism_max);
 }
 
 static void load_cpus(struct job *job, const struct value_root *root)
@@ -255,9 +262,9 @@ void job_load(struct job *job, const struct job_source *source)
 	job->errors.heap = &job->heap;
 	job->kinds = source->kinds;
 	job->file = heap_text(&job->heap, source->file, strlen(source->file));
-	job->raw = source->text ? yaml_parse(&job->heap, &job->errors, job->file, source->text,
-					  source->bytes)
-				: yaml_load(&job->heap, &job->errors, job->file);
+	job->raw = source->text
+		? yaml_parse(&job->heap, &job->errors, job->file, source->text, source->bytes)
+		: yaml_load(&job->heap, &job->errors, job->file);
 	if (!job->raw)
 		return;
 	if (job->raw->kind != WEIR_VALUE_MAP) {
@@ -273,8 +280,8 @@ void job_load(struct job *job, const struct job_source *source)
 uint32_t job_workers(const struct job *job, uint32_t otherwise)
 {
 	const struct weir_value *workers = weir_param_find(job->settings, "workers");
-	return (uint32_t)weir_param_int(
-		workers, "count", job->cpu_count ? job->cpu_count : otherwise);
+	return (uint32_t)weir_param_int(workers, "count",
+		job->cpu_count ? job->cpu_count : otherwise);
 }
 
 void job_print_types(const struct job *job, FILE *out)

@@ -22,7 +22,8 @@ static struct weir_value *value_copy(const struct params_scope *scope,
 }
 
 static const char *const kind_words[] = {[WEIR_VALUE_SCALAR] = "a single value",
-	[WEIR_VALUE_LIST] = "a list", [WEIR_VALUE_MAP] = "a map"};
+	[WEIR_VALUE_LIST] = "a list",
+	[WEIR_VALUE_MAP] = "a map"};
 
 // Returns whether `value` is of a kind and not empty; if not, adds an error with an example.
 static bool value_is(const struct params_scope *scope, const struct weir_value *value,
@@ -276,8 +277,11 @@ static struct weir_value *default_value(const struct params_scope *scope,
 	const struct weir_param *param, const struct weir_value *map)
 {
 	struct weir_value *value = heap_alloc(scope->heap, sizeof(*value));
-	*value = (struct weir_value){.kind = WEIR_VALUE_SCALAR, .text = param->default_text,
-		.name = param->name, .file = map->file, .line = map->line};
+	*value = (struct weir_value){.kind = WEIR_VALUE_SCALAR,
+		.text = param->default_text,
+		.name = param->name,
+		.file = map->file,
+		.line = map->line};
 	if (*param->default_text != '[' && *param->default_text != '{')
 		return value;
 	struct weir_value *parsed = yaml_parse(scope->heap, scope->errors, map->file,

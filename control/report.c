@@ -194,8 +194,8 @@ void report_print(const struct report *report, FILE *out)
 		fprintf(out,
 			"%-*s %-16s %5u %12" PRIu64 " %12" PRIu64 " %9" PRIu64 " %4.0f%% %5.0f%%",
 			width, op->id, op->kind, f->tasks, f->counters.records_in,
-			f->counters.records_out, dropped_total(&f->counters),
-			100 * f->busy_share, 100 * f->backpressured_share);
+			f->counters.records_out, dropped_total(&f->counters), 100 * f->busy_share,
+			100 * f->backpressured_share);
 		print_results(op, out);
 		fputc('\n', out);
 	}

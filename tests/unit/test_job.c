@@ -17,8 +17,12 @@
 
 static void load(struct job *job, const char *text, const char *set)
 {
-	struct job_source source = {.file = "f.yaml", .text = text, .bytes = strlen(text),
-		.sets = &set, .set_count = set ? 1 : 0, .kinds = job_kinds};
+	struct job_source source = {.file = "f.yaml",
+		.text = text,
+		.bytes = strlen(text),
+		.sets = &set,
+		.set_count = set ? 1 : 0,
+		.kinds = job_kinds};
 	job_load(job, &source);
 }
 
@@ -45,9 +49,10 @@ static void a_sound_job_is_ordered_and_typed(void **state)
 	FILE *out = open_memstream(&text, &bytes);
 	job_print_types(&job, out);
 	fclose(out);
-	assert_string_equal(text, "  source.odd: time int64, a int64, b int64, c int64\n"
-				  "  source.even: a int64, b int64, c int64\n"
-				  "  sum: time int64, key int64, sum int64\n");
+	assert_string_equal(text,
+		"  source.odd: time int64, a int64, b int64, c int64\n"
+		"  source.even: a int64, b int64, c int64\n"
+		"  sum: time int64, key int64, sum int64\n");
 	free(text);
 	job_destroy(&job);
 }
@@ -83,8 +88,9 @@ static const struct bad bad_jobs[] = {
 	{HEAD SOURCE SINK "workers:\n  cpus: 2-3,1\n  count: 2\n",
 		"f.yaml:7: workers.cpus: 2-3,1 are 3 CPUs for 2 workers; make them equal, or leave "
 		"count out\n"},
-	{HEAD "- 1\n" SOURCE SINK, "f.yaml:4: operators[1]: is no operator; write `- id: …` and "
-				   "`kind: …`\n"},
+	{HEAD "- 1\n" SOURCE SINK,
+		"f.yaml:4: operators[1]: is no operator; write `- id: …` and "
+		"`kind: …`\n"},
 	{HEAD SOURCE "- {kind: swallow, input: source}\n",
 		"f.yaml:5: operators[2]: id is missing; add `id:` (The operator's name in the job: "
 		"a-z, 0-9, _ and -.)\n"},
@@ -186,17 +192,22 @@ static void flags_change_the_job_before_it_is_checked(void **state)
 static const struct bad bad_flags[] = {
 	{"source", "--set source: write --set operator.parameter=value\n"},
 	{"events=1", "--set events=1: write --set operator.parameter=value\n"},
-	{"sorce.events=1", "--set sorce.events=1: the job has no operator or section sorce; did you "
-			   "mean source?\n"},
-	{"source.evnts=1", "--set source.evnts=1: source.evnts: is not a parameter of kind numbers; "
-			   "did you mean events?; known are outputs, events\n"},
+	{"sorce.events=1",
+		"--set sorce.events=1: the job has no operator or section sorce; did you "
+		"mean source?\n"},
+	{"source.evnts=1",
+		"--set source.evnts=1: source.evnts: is not a parameter of kind numbers; "
+		"did you mean events?; known are outputs, events\n"},
 	{"source.events=x", "--set source.events=x: source.events: x is not a whole number\n"},
-	{"source.events.more=1", "--set source.events.more=1: more cannot be set in what is not a "
-				 "map; set the whole of it\n"},
-	{"workers.count=0", "--set workers.count=0: workers.count: 0 is out of bounds; write 1 to "
-			    "1024\n"},
-	{"source.events=[1", "--set source.events=[1: not YAML: flow sequence without a closing "
-			     "bracket; check indentation, brackets and quotes up to here\n"},
+	{"source.events.more=1",
+		"--set source.events.more=1: more cannot be set in what is not a "
+		"map; set the whole of it\n"},
+	{"workers.count=0",
+		"--set workers.count=0: workers.count: 0 is out of bounds; write 1 to "
+		"1024\n"},
+	{"source.events=[1",
+		"--set source.events=[1: not YAML: flow sequence without a closing "
+		"bracket; check indentation, brackets and quotes up to here\n"},
 };
 
 static void bad_flags_are_named(void **state)

@@ -12,12 +12,22 @@
 #include "control/report.h"
 
 static struct report_operator operators[] = {
-	{.id = "source", .kind = "nexmark", .role = WEIR_SOURCE, .leads = true,
+	{.id = "source",
+		.kind = "nexmark",
+		.role = WEIR_SOURCE,
+		.leads = true,
 		.figures = {.counters = {.records_out = 1000}, .tasks = 2, .busy_share = 0.5}},
-	{.id = "best", .kind = "top", .role = WEIR_TRANSFORM, .leads = true,
-		.figures = {.counters = {.records_in = 990, .records_out = 10}, .tasks = 1,
-			.busy_share = 0.5, .backpressured_share = 0.25}},
-	{.id = "sink", .kind = "null", .role = WEIR_SINK,
+	{.id = "best",
+		.kind = "top",
+		.role = WEIR_TRANSFORM,
+		.leads = true,
+		.figures = {.counters = {.records_in = 990, .records_out = 10},
+			.tasks = 1,
+			.busy_share = 0.5,
+			.backpressured_share = 0.25}},
+	{.id = "sink",
+		.kind = "null",
+		.role = WEIR_SINK,
 		.figures = {.counters = {.records_in = 10}, .tasks = 1, .busy_share = 0.5},
 		.result_count = 2,
 		.results = {{"count", 10}, {"hash", 0xfedcba98}}},
@@ -27,8 +37,12 @@ static struct report sample(void)
 {
 	operators[0].figures.counters.dropped[WEIR_DROP_LATE] = 7;
 	operators[0].figures.counters.dropped[WEIR_DROP_MALFORMED] = 3;
-	return (struct report){.job = "q5", .state = "finished", .seconds = 2, .workers = 2,
-		.operator_count = 3, .operators = operators};
+	return (struct report){.job = "q5",
+		.state = "finished",
+		.seconds = 2,
+		.workers = 2,
+		.operator_count = 3,
+		.operators = operators};
 }
 
 static void json_has_every_operator_and_the_total(void **state)
@@ -56,8 +70,7 @@ static void json_has_every_operator_and_the_total(void **state)
 	assert_true(json_real_value(json_object_get(source, "records_per_second")) == 500);
 	const json_t *sink = json_array_get(list, 2);
 	assert_int_equal(json_integer_value(json_object_get(sink, "count")), 10);
-	assert_string_equal(
-		json_string_value(json_object_get(sink, "hash")), "00000000fedcba98");
+	assert_string_equal(json_string_value(json_object_get(sink, "hash")), "00000000fedcba98");
 	json_decref(root);
 	free(text);
 }
@@ -86,8 +99,9 @@ static void the_table_names_drops_and_results(void **state)
 	fclose(out);
 	assert_non_null(strstr(text, "  source: 7 late\n"));
 	assert_non_null(strstr(text, "count 10  hash 00000000fedcba98\n"));
-	assert_non_null(strstr(text, "finished: 1000 records in 2.000 s, 0.0005 million/s, 2 "
-				     "workers\n"));
+	assert_non_null(strstr(text,
+		"finished: 1000 records in 2.000 s, 0.0005 million/s, 2 "
+		"workers\n"));
 	free(text);
 }
 
