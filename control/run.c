@@ -249,8 +249,8 @@ int run_job(const struct run_options *options)
 }
 
 static const char doc[] =
-	"Run a job until its input ends, or until Ctrl-C: that stops the sources and publishes what "
-	"is done; a second Ctrl-C publishes nothing.\v"
+	"Run a job until its input ends, or until Ctrl-C: that stops the sources and publishes "
+	"what is done; a second Ctrl-C publishes nothing.\v"
 	"  weir run examples/nexmark/q5.yaml\n"
 	"  weir run --workers 2 --set source.events=10000000 --report q5.json "
 	"examples/nexmark/q5.yaml\n\n"

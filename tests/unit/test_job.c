@@ -95,8 +95,8 @@ static const struct bad bad_jobs[] = {
 		"f.yaml:5: operators[2]: id is missing; add `id:` (The operator's name in the job: "
 		"a-z, 0-9, _ and -.)\n"},
 	{HEAD SOURCE "- {id: sink, input: source}\n",
-		"f.yaml:5: sink: kind is missing; add `kind:` (What it does; `weir kinds` lists the "
-		"kinds.)\n"},
+		"f.yaml:5: sink: kind is missing; add `kind:` (What it does; `weir kinds` lists "
+		"the kinds.)\n"},
 	{HEAD SOURCE "- {id: sink, kind: swalow, input: source}\n",
 		"f.yaml:5: sink.kind: swalow is not a kind of operator; did you mean swallow?; "
 		"`weir kinds` lists them\n"},

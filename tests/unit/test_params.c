@@ -168,7 +168,6 @@ static const struct bad bad_params[] = {
 		"f.yaml:1: op.number: 99999999999999999999 is too large\n"},
 	{"number: 6", "f.yaml:1: op.number: 6 is out of bounds; write -5 to 5\n"},
 	{"number: -6", "f.yaml:1: op.number: -6 is out of bounds; write -5 to 5\n"},
-	{"flag: \"a\\nb\"", "f.yaml:1: op.flag: a b is neither true nor false\n"},
 	{"time: 10",
 		"f.yaml:1: op.time: 10 is not a time: write a whole number and its unit, "
 		"ns, us, ms, s, m, h or d\n"},
