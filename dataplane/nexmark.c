@@ -26,7 +26,7 @@ enum {
 	MEAN_PERSON = 200,
 	MEAN_AUCTION = 500,
 	MEAN_BID = 100,
-	// At most, with the field `scheduled`: 46 bids of 152 bytes, 3 auctions and a person of 312.
+	// At most, with the field `scheduled`: 46 bids of 152 bytes, 3 auctions, a person of 312.
 	AUCTION_BYTES = 648,
 	EPOCH_BYTES = 46 * 152 + 3 * AUCTION_BYTES + 312,
 };

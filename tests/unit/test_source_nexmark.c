@@ -189,6 +189,7 @@ static enum weir_flow task_produce(struct task_of_test *t, uint64_t records_max)
 	struct chain_link *l = &t->links[0];
 	uint64_t before = l->ctx.produced;
 	uint32_t had = got.count;
+	l->produced_before = before;
 	enum weir_flow flow = l->kind->produce(l->self, &l->ctx, records_max);
 	assert_true(l->ctx.produced - before <= records_max);
 	assert_int_equal(l->ctx.produced - before, got.count - had);
@@ -383,6 +384,7 @@ static void goes_on_from_a_snapshot(void **state)
 			task_begin(&first, &s, 0, 1);
 			while (got.count < cut)
 				task_produce(&first, cut - got.count);
+			assert_int_equal(task_produce(&first, 0), WEIR_DONE);
 			struct snapshot_writer w;
 			size_t bytes;
 			snapshot_begin(&w, image, sizeof(image));
