@@ -39,9 +39,8 @@ static void drawn(const char *host, struct placement_request request, const char
 	topology_destroy(&topology);
 }
 
-#define RULE                                                                                                                          \
-	"└────────────────────────────────────────" \
-	"─────────────────────────────────────\n"
+#define DASHES "───────────"
+#define RULE "└" DASHES DASHES DASHES DASHES DASHES DASHES DASHES "\n"
 
 static void a_job_on_a_small_host(void **state)
 {
