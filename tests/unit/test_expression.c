@@ -205,6 +205,7 @@ static void decimals_are_exact(void **state)
 		{"cast(d as float64)", "float64 12.34"},
 		{"cast(d as string)", "string 12.34"},
 		{"cast(f as decimal(4,2))", "decimal(4,2) 2.50"},
+		{"cast(0.49999999999999994e0 as decimal(4,0))", "decimal(4,0) 0"},
 	};
 	CHECK(table);
 }
