@@ -128,7 +128,8 @@ static void load_operator(struct job *job, const struct weir_value *raw)
 		check_id(job, &scope.root, index);
 	if (weir_param_text(common, "input", NULL))
 		take_input(job, op, weir_param_text(common, "input", NULL));
-	op->kind = weir_param_text(common, "kind", NULL) ? params_kind(&scope, raw) : NULL;
+	op->kind = weir_param_text(common, "kind", NULL) ?
+		params_kind(&scope, raw, op->input_text == NULL) : NULL;
 	if (op->kind)
 		params_check_names(&scope, op->kind->params, job_operator_table, raw,
 			heap_printf(&job->heap, "kind %s", op->kind->kind));

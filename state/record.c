@@ -16,8 +16,8 @@ static uint32_t pad(uint32_t length)
 	return (length + RECORD_ALIGN - 1u) & ~(RECORD_ALIGN - 1u);
 }
 
-void record_begin(struct record_builder *b, const struct weir_schema *schema, uint8_t *out,
-	uint32_t room)
+void record_begin(
+	struct record_builder *b, const struct weir_schema *schema, uint8_t *out, uint32_t room)
 {
 	b->schema = schema;
 	b->record = out;
@@ -28,7 +28,7 @@ void record_begin(struct record_builder *b, const struct weir_schema *schema, ui
 	memset(out, 0, schema->fixed_bytes);
 	memcpy(out + 4, &schema->variant, sizeof(schema->variant));
 	uint64_t nulls = schema->field_count ? ~0ULL >> (64 - schema->field_count) : 0;
-	record_nulls_set(schema, out, nulls);
+	memcpy(out + RECORD_HEADER_BYTES, &nulls, 4 * schema->null_words);
 }
 
 static void null_clear(uint8_t *record, uint32_t field)
@@ -81,48 +81,37 @@ static bool text_is_next(const struct record_builder *b, uint32_t field)
 	return true;
 }
 
-void record_set_text(struct record_builder *b, uint32_t field, const void *data, uint32_t length)
+uint8_t *record_reserve_text(struct record_builder *b, uint32_t field, uint32_t length)
 {
 	ASSERT(field < b->schema->field_count && type_is_text(b->schema->fields[field].type));
 	if (b->length > b->room)
-		return;
+		return NULL;
 	ASSERT(text_is_next(b, field));
 	if (length > b->room - b->length) {
 		b->length = b->room + 1;
-		return;
+		return NULL;
 	}
 	uint32_t slot[2] = {b->length, length};
 	value_set(b, field, slot, sizeof(slot));
-	if (length)
-		memcpy(b->record + b->length, data, length);
 	b->length += length;
+	return b->record + slot[0];
 }
 
-// Up to seven zeros, without a call.
-static void tail_clear(uint8_t *at, uint32_t bytes)
+void record_set_text(struct record_builder *b, uint32_t field, const void *data, uint32_t length)
 {
-	static const uint8_t zeros[4];
-	if (bytes & 4)
-		memcpy(at, zeros, 4);
-	if (bytes & 2)
-		memcpy(at + (bytes & 4), zeros, 2);
-	if (bytes & 1)
-		at[bytes - 1] = 0;
-}
-
-uint32_t record_finish(uint8_t *record, uint32_t end, uint32_t room)
-{
-	uint32_t length = pad(end);
-	if (length > room)
-		return 0;
-	tail_clear(record + end, length - end);
-	memcpy(record, &length, sizeof(length));
-	return length;
+	uint8_t *out = record_reserve_text(b, field, length);
+	if (out != NULL && length != 0)
+		memcpy(out, data, length);
 }
 
 uint32_t record_end(struct record_builder *b)
 {
-	return record_finish(b->record, b->length, b->room);
+	uint32_t length = pad(b->length);
+	if (length > b->room)
+		return 0;
+	memset(b->record + b->length, 0, length - b->length);
+	memcpy(b->record, &length, sizeof(length));
+	return length;
 }
 
 static bool is_zero(const uint8_t *at, uint32_t bytes)
