@@ -189,7 +189,7 @@ static void task_begin(struct task_of_test *t, const struct source *s, uint32_t 
 static enum weir_flow task_produce(struct task_of_test *t, uint64_t records_max)
 {
 	struct chain_link *l = &t->links[0];
-	uint64_t before = l->ctx.produced;
+	uint64_t before = l->produced_before = l->ctx.produced;
 	uint32_t had = got.count;
 	l->produced_before = before;
 	enum weir_flow flow = l->kind->produce(l->self, &l->ctx, records_max);
