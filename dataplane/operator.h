@@ -123,7 +123,8 @@ struct weir_operator {
 	int (*create)(struct weir_context *ctx, const struct weir_plan *plan, void **ret_self);
 	void (*destroy)(void *self); // NULL-safe; without publish before it, leaves nothing visible
 
-	// Source: emit the watermark that is due, if any, then at most records_max (maybe 0) records.
+	// Source: emit the watermark that is due, if any, then at most records_max records, which
+	// may be 0.
 	enum weir_flow (*produce)(void *self, struct weir_context *ctx, uint64_t records_max);
 
 	// Consume rows of `in` (move its position) until it is empty or the output is full. Emitted

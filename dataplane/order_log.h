@@ -14,7 +14,7 @@ enum order_kind {
 
 struct order_entry {
 	uint64_t position;
-	uint64_t checksum; // CONSUMED: of all items of the input below `position`; else marks so far
+	uint64_t checksum; // CONSUMED: of the input's items below `position`; else marks so far
 	uint32_t epoch;    // BARRIER
 	uint16_t input;    // CONSUMED: index among the task's inputs
 	uint16_t kind;

@@ -18,7 +18,7 @@ union value {
 ALWAYS_INLINE bool is_wide(enum cell_op op)
 {
 	return op == CELL_SUM_INT64 || op == CELL_SUM_DECIMAL || op == CELL_MIN_DECIMAL ||
-	       op == CELL_MAX_DECIMAL;
+		op == CELL_MAX_DECIMAL;
 }
 
 ALWAYS_INLINE union value load(enum cell_op op, const void *at)
@@ -173,10 +173,8 @@ ALWAYS_INLINE void fill(enum cell_op op, uint8_t *out, uint32_t count)
 		store(op, out + (uint64_t)i * (is_wide(op) ? 16 : 8), identity(op));
 }
 
-void cell_fill(const struct cell *cell, void *out, uint32_t count)
-{
-	FOR_OP(cell->op, fill, out, count)
-}
+void cell_fill(const struct cell *cell, void *out, uint32_t count){
+	FOR_OP(cell->op, fill, out, count)}
 
 ALWAYS_INLINE void combine_all(enum cell_op op, uint8_t *out, const uint8_t *a, const uint8_t *b,
 	uint32_t count)
@@ -186,8 +184,7 @@ ALWAYS_INLINE void combine_all(enum cell_op op, uint8_t *out, const uint8_t *a, 
 		store(op, out + at, combine(op, load(op, a + at), load(op, b + at)));
 }
 
-void cell_combine(const struct cell *cell, void *out, const void *a, const void *b,
-	uint32_t count)
+void cell_combine(const struct cell *cell, void *out, const void *a, const void *b, uint32_t count)
 {
 	if (b == NULL)
 		memcpy(out, a, (uint64_t)count * cell->bytes);
@@ -195,8 +192,8 @@ void cell_combine(const struct cell *cell, void *out, const void *a, const void 
 		FOR_OP(cell->op, combine_all, out, a, b, count)
 }
 
-ALWAYS_INLINE void combine_index(enum cell_op op, uint8_t *out, const uint8_t *a,
-	const uint8_t *b, const uint32_t *index, uint32_t count)
+ALWAYS_INLINE void combine_index(enum cell_op op, uint8_t *out, const uint8_t *a, const uint8_t *b,
+	const uint32_t *index, uint32_t count)
 {
 	uint64_t step = is_wide(op) ? 16 : 8;
 	for (uint32_t i = 0; i < count; i++) {
@@ -208,10 +205,8 @@ ALWAYS_INLINE void combine_index(enum cell_op op, uint8_t *out, const uint8_t *a
 }
 
 void cell_combine_index(const struct cell *cell, void *out, const void *a, const void *b,
-	const uint32_t *index, uint32_t count)
-{
-	FOR_OP(cell->op, combine_index, out, a, b, index, count)
-}
+	const uint32_t *index,
+	uint32_t count){FOR_OP(cell->op, combine_index, out, a, b, index, count)}
 
 ALWAYS_INLINE void fold(enum cell_op op, uint8_t *a, uint8_t *b, const uint32_t *index,
 	uint8_t *const *entries, uint32_t offset, uint32_t count)
@@ -226,13 +221,11 @@ ALWAYS_INLINE void fold(enum cell_op op, uint8_t *a, uint8_t *b, const uint32_t 
 }
 
 void cell_fold(const struct cell *cell, void *a, void *b, const uint32_t *index,
-	uint8_t *const *entries, uint32_t count)
-{
-	FOR_OP(cell->op, fold, a, b, index, entries, cell->offset, count)
-}
+	uint8_t *const *entries,
+	uint32_t count){FOR_OP(cell->op, fold, a, b, index, entries, cell->offset, count)}
 
-ALWAYS_INLINE void gather(enum cell_op op, uint8_t *out, uint8_t *const *entries,
-	uint32_t offset, uint32_t count)
+ALWAYS_INLINE void gather(enum cell_op op, uint8_t *out, uint8_t *const *entries, uint32_t offset,
+	uint32_t count)
 {
 	uint64_t step = is_wide(op) ? 16 : 8;
 	for (uint32_t i = 0; i < count; i++)

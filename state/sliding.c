@@ -147,7 +147,8 @@ static int number_of(struct sliding *s, const struct table *pane, const uint8_t 
 	if (known == NULL)
 		return -ENOMEM;
 	if (known->rows == 0 || rows_before(s, at, (uint32_t)known->rows - 1) == 0) {
-		s->words[s->count] = pane->form == TABLE_INT64 ? entry_word(entry) : text_word(known);
+		s->words[s->count] =
+			pane->form == TABLE_INT64 ? entry_word(entry) : text_word(known);
 		if (entry == pane->null_entry)
 			s->null_number = s->count;
 		known->rows = ++s->count;
@@ -371,7 +372,8 @@ int sliding_advance(struct sliding *s, uint32_t at, uint64_t rows)
 	uint32_t next = at + 1 == s->panes ? 0 : at + 1;
 	for (uint32_t c = 0; c < s->aggregates->cell_count; c++) {
 		const struct cell *cell = &s->aggregates->cells[c];
-		uint8_t *array = (uint8_t *)ring(s, c, next) + (uint64_t)s->first_live * cell->bytes;
+		uint8_t *array =
+			(uint8_t *)ring(s, c, next) + (uint64_t)s->first_live * cell->bytes;
 		cell_fill(cell, array, s->count - s->first_live);
 	}
 	return s->count - rows > rows + DEAD_MIN ? sweep(s, next) : 0;

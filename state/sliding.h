@@ -18,24 +18,24 @@ struct sliding {
 	const struct aggregates *aggregates;
 	struct pool *pool;
 	uint32_t panes;
-	struct table index;  // key → rows word: number + 1
-	uint32_t count;      // numbers given out, dead keys among them
-	uint32_t room;       // elements every array has
-	uint32_t first_live; // all below are dead
+	struct table index;   // key → rows word: number + 1
+	uint32_t count;       // numbers given out, dead keys among them
+	uint32_t room;        // elements every array has
+	uint32_t first_live;  // all below are dead
 	uint32_t null_number; // of the null key; UINT32_MAX: none
 	int64_t *words;       // key, or where a bytes key lies in the index's texts
-	void **totals;       // a cell: array of this block's totals
-	void **rings;        // a cell and pane of a block: array
+	void **totals;        // a cell: array of this block's totals
+	void **rings;         // a cell and pane of a block: array
 };
 
 // Rows of a window that fired: valid until the next call.
 struct window_rows {
 	int64_t start_ns, end_ns;
 	uint32_t count;
-	const int64_t *words;          // keys of an int64 table
-	const uint8_t *const *texts;   // canonical keys of a bytes table
-	uint32_t null_row;             // which row has the null key; UINT32_MAX: none
-	const void *cells[CELLS_MAX];  // accumulators, an array a cell
+	const int64_t *words;         // keys of an int64 table
+	const uint8_t *const *texts;  // canonical keys of a bytes table
+	uint32_t null_row;            // which row has the null key; UINT32_MAX: none
+	const void *cells[CELLS_MAX]; // accumulators, an array a cell
 };
 
 // Room for the rows of one call.

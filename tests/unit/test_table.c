@@ -159,7 +159,8 @@ static void test_snapshot_is_by_key_group(void **state)
 	fill(&f->table, 3000);
 	uint32_t *groups = table_groups(&f->table, 4), last = 0;
 	for (uint32_t i = 0; i < 3000; i++) {
-		uint32_t group = key_group(table_hash(&f->table, table_at(&f->table, groups[i])), 4);
+		uint32_t group =
+			key_group(table_hash(&f->table, table_at(&f->table, groups[i])), 4);
 		assert_true(group >= last);
 		assert_true(i == 0 || group > last || groups[i] > groups[i - 1]);
 		last = group;

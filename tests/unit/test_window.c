@@ -380,8 +380,8 @@ static void compare(const struct fixture *f)
 	assert_int_equal(f->got.count, f->want.count);
 	for (uint32_t i = 0; i < f->got.count; i++)
 		if (memcmp(&f->got.list[i], &f->want.list[i], sizeof(struct row)) != 0)
-			fail_msg("row %u of %u differs: end %lld key %lld, want end %lld key %lld", i,
-				f->got.count, (long long)f->got.list[i].end,
+			fail_msg("row %u of %u differs: end %lld key %lld, want end %lld key %lld",
+				i, f->got.count, (long long)f->got.list[i].end,
 				(long long)f->got.list[i].key, (long long)f->want.list[i].end,
 				(long long)f->want.list[i].key);
 }
