@@ -150,6 +150,51 @@ static void wrong_use_is_one_line_with_the_remedy(void **state)
 	}
 }
 
+static void write_job(char *path, const char *settings)
+{
+	int file = mkstemp(path);
+	assert_true(file >= 0);
+	assert_true(dprintf(file,
+			    "version: 1\njob: j\n%soperators:\n"
+			    "  - {id: source, kind: nexmark, events: 10}\n"
+			    "  - {id: sink, kind: null, input: source.bid}\n",
+			    settings) > 0);
+	close(file);
+}
+
+static void a_job_s_tasks_are_placed(void **state)
+{
+	char path[] = "/tmp/weir-test-topo-XXXXXX";
+	write_job(path, "");
+	assert_int_equal(TOPO("--workers", "3", "--synthetic", "core:8 pu:2", path), 0);
+	assert_non_null(strstr(output, "; 3 workers, 3 tasks\n"));
+	for (int i = 0; i < 3; i++) {
+		char line[96];
+		snprintf(line, sizeof(line),
+			"worker %d on PU %d, 33 %% of the load: source+sink/%d", i, 2 * i + 2, i);
+		assert_non_null(strstr(output, line));
+	}
+	assert_int_equal(TOPO("--synthetic", "core:8 pu:2", path), 0);
+	assert_non_null(strstr(output, "; 7 workers, 7 tasks\n"));
+	assert_int_equal(TOPO("--set", "workers.count=2", "--synthetic", "core:8 pu:2", path), 0);
+	assert_non_null(strstr(output, "; 2 workers, 2 tasks\n"));
+	unlink(path);
+}
+
+static void the_cpus_are_the_flag_s_or_the_job_s(void **state)
+{
+	char path[] = "/tmp/weir-test-topo-XXXXXX";
+	write_job(path, "workers: {cpus: \"5,3\"}\n");
+	assert_int_equal(TOPO("--synthetic", "core:8 pu:1", path), 0);
+	assert_non_null(strstr(output, "worker 0 on PU 5, 50 % of the load: source+sink/0"));
+	assert_non_null(strstr(output, "worker 1 on PU 3, 50 % of the load: source+sink/1"));
+	assert_int_equal(TOPO("--cpus", "6", "--synthetic", "core:8 pu:1", path), 0);
+	assert_non_null(strstr(output, "worker 0 on PU 6, 100 % of the load: source+sink/0"));
+	assert_int_equal(TOPO("--synthetic", "core:4 pu:1", path), 2);
+	assert_non_null(strstr(errors, ": CPU 5 cannot be used; those that can are 0-3\n"));
+	unlink(path);
+}
+
 static void a_job_that_is_wrong_is_not_placed(void **state)
 {
 	char path[] = "/tmp/weir-test-topo-XXXXXX";
@@ -188,6 +233,8 @@ int main(void)
 		cmocka_unit_test(tasks_are_in_the_json),
 		cmocka_unit_test(text_is_the_default),
 		cmocka_unit_test(wrong_use_is_one_line_with_the_remedy),
+		cmocka_unit_test(a_job_s_tasks_are_placed),
+		cmocka_unit_test(the_cpus_are_the_flag_s_or_the_job_s),
 		cmocka_unit_test(a_job_that_is_wrong_is_not_placed),
 		cmocka_unit_test(a_full_disk_is_a_failure),
 	};
