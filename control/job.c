@@ -163,9 +163,11 @@ static void load_operators(struct job *job)
 static const char *output_names(struct heap *heap, const struct job_operator *op)
 {
 	const char *text = "";
-	for (uint32_t i = 0; i < op->plan->output_count; i++)
-		text = heap_printf(heap, "%s%s%s.%s", text, i ? ", " : "", op->id,
-			op->plan->outputs[i].name);
+	for (uint32_t i = 0; i < op->plan->output_count; i++) {
+		const char *name = op->plan->outputs[i].name;
+		text = heap_printf(heap, "%s%s%s%s%s", text, i ? ", " : "", op->id,
+			*name ? "." : "", name);
+	}
 	return text;
 }
 
@@ -173,21 +175,17 @@ static const char *output_names(struct heap *heap, const struct job_operator *op
 static const struct weir_schema *input_schema(struct job *job, struct job_operator *op)
 {
 	const struct job_operator *from = &job->operators[op->input];
-	if (!from->plan)
+	if (!from->plan || from->plan->output_count == 0) // a sink: already said
 		return NULL;
 	const struct weir_schema *schema = plan_output(from->plan, op->output_name);
 	if (schema)
 		return schema;
-	if (from->plan->output_count == 0)
-		return NULL; // a sink: already said
-	if (*from->plan->outputs[0].name)
-		job_operator_error(job, op, "input",
-			*op->output_name ? "%s.%s is not among the outputs of %s; write one of %s"
-					 : "%s%s leaves open which output of %s; write one of %s",
-			op->input_text, op->output_name, from->id, output_names(&job->heap, from));
+	if (*op->output_name)
+		job_operator_error(job, op, "input", "%s has no output %s; write %s", from->id,
+			op->output_name, output_names(&job->heap, from));
 	else
-		job_operator_error(job, op, "input", "%s has a single output; write `input: %s`",
-			from->id, from->id);
+		job_operator_error(job, op, "input", "%s has several outputs; write one of %s",
+			from->id, output_names(&job->heap, from));
 	return NULL;
 }
 

@@ -129,13 +129,13 @@ static const struct bad bad_jobs[] = {
 		"f.yaml:6: a.input: goes round in a circle: a, which reads b, which reads a; let "
 		"one of them read something else\n"},
 	{HEAD SOURCE "- {id: sink, kind: swallow, input: source.odd}\n",
-		"f.yaml:5: sink.input: source has a single output; write `input: source`\n"},
+		"f.yaml:5: sink.input: source has no output odd; write source\n"},
 	{HEAD "- {id: source, kind: numbers, outputs: true}\n" SINK,
-		"f.yaml:5: sink.input: source leaves open which output of source; write one of "
+		"f.yaml:5: sink.input: source has several outputs; write one of "
 		"source.odd, source.even\n"},
 	{HEAD "- {id: source, kind: numbers, outputs: true}\n"
 	      "- {id: sink, kind: swallow, input: source.evn}\n",
-		"f.yaml:5: sink.input: source.evn is not among the outputs of source; write one of "
+		"f.yaml:5: sink.input: source has no output evn; write "
 		"source.odd, source.even\n"},
 	{HEAD SOURCE "- {id: sum, kind: sum, input: source, key: bb}\n"
 		     "- {id: sink, kind: swallow, input: sum, tasks_mx: 1}\n",
