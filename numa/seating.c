@@ -161,7 +161,7 @@ static bool is_candidate(const struct seating *s, size_t pu)
 	size_t index = s->topology->pus[pu].core;
 	const struct topology_core *core = &s->topology->cores[index];
 	if (s->problem->cpus)
-		return !s->pu_users[pu] && is_given(s, pu);
+		return !s->pu_users[pu];
 	bool housekeeping = index == s->topology->housekeeping;
 	size_t preferred = core->pu_first + (housekeeping ? core->pu_count - 1 : 0);
 	return pu == preferred || s->core_users[index];
@@ -258,12 +258,15 @@ static unsigned next_worker(const struct seating *s)
 	return next;
 }
 
+// Of equals, the first; CPUs that were given go in their order.
 static size_t best_pu(const struct seating *s, unsigned worker)
 {
 	unsigned needed = unseated_with(s, worker);
 	size_t best = s->topology->pu_count;
 	struct choice best_choice = {.rank = UINT32_MAX};
-	for (size_t pu = 0; pu < s->topology->pu_count; pu++) {
+	size_t count = s->problem->cpus ? s->problem->workers : s->topology->pu_count;
+	for (size_t i = 0; i < count; i++) {
+		size_t pu = s->problem->cpus ? s->problem->cpus[i] : i;
 		if (!is_candidate(s, pu) || rank_of(s, pu) > best_choice.rank)
 			continue;
 		struct choice choice = weigh_pu(s, worker, pu, needed);
