@@ -45,16 +45,16 @@ static int cell_add(struct aggregates *a, enum cell_op op, int32_t field)
 static int op_of(enum aggregate_function function, enum weir_type type)
 {
 	bool number = type == WEIR_INT64 || type == WEIR_DECIMAL || type == WEIR_FLOAT64;
-	if (!number && (type != WEIR_TIMESTAMP || function == AGGREGATE_SUM ||
-			       function == AGGREGATE_AVG))
+	if (!number &&
+		(type != WEIR_TIMESTAMP || function == AGGREGATE_SUM || function == AGGREGATE_AVG))
 		return -1;
 	uint32_t kind = type == WEIR_FLOAT64 ? 1 : type == WEIR_DECIMAL ? 2 : 0;
 	static const enum cell_op sums[] = {CELL_SUM_INT64, CELL_SUM_FLOAT64, CELL_SUM_DECIMAL};
 	static const enum cell_op mins[] = {CELL_MIN_INT64, CELL_MIN_FLOAT64, CELL_MIN_DECIMAL};
 	static const enum cell_op maxs[] = {CELL_MAX_INT64, CELL_MAX_FLOAT64, CELL_MAX_DECIMAL};
-	return (int)(function == AGGREGATE_MIN   ? mins
-		     : function == AGGREGATE_MAX ? maxs
-						 : sums)[kind];
+	return (int)(function == AGGREGATE_MIN      ? mins
+			: function == AGGREGATE_MAX ? maxs
+						    : sums)[kind];
 }
 
 static void result_type(const struct aggregate *g, const struct weir_field *field,

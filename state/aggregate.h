@@ -57,7 +57,7 @@ struct aggregates {
 	uint32_t entry_bytes; // head included
 	uint32_t head_bytes;
 	struct aggregate list[AGGREGATES_MAX];
-	struct cell cells[CELLS_MAX];                     // cells[0] counts rows
+	struct cell cells[CELLS_MAX]; // cells[0] counts rows
 	uint8_t initial[CELLS_MAX * sizeof(__int128)] __attribute__((aligned(16)));
 };
 
@@ -75,8 +75,7 @@ void cells_update(const struct aggregates *a, uint8_t *const *entries,
 // Arrays of one cell's accumulators.
 void cell_fill(const struct cell *cell, void *out, uint32_t count); // as of no rows
 // out[k] = a[k] combined with b[k]; `b` NULL: with nothing. out may be a.
-void cell_combine(const struct cell *cell, void *out, const void *a, const void *b,
-	uint32_t count);
+void cell_combine(const struct cell *cell, void *out, const void *a, const void *b, uint32_t count);
 // The same of the elements listed in `index`, to out[0], out[1] ….
 void cell_combine_index(const struct cell *cell, void *out, const void *a, const void *b,
 	const uint32_t *index, uint32_t count);

@@ -25,7 +25,7 @@ int sliding_create(struct sliding *s, const struct aggregates *aggregates, enum 
 	if (s->totals == NULL || s->rings == NULL)
 		return -ENOMEM;
 	uint32_t stride = form == TABLE_INT64 ? TABLE_INT64_HEAD : TABLE_BYTES_HEAD;
-	table_create(&s->index, pool, form, stride, NULL);
+	table_create(&s->index, pool, form, false, stride, NULL);
 	return 0;
 }
 
@@ -140,8 +140,8 @@ static const uint8_t *word_text(const struct table *t, int64_t word, uint32_t *r
 
 // A key without rows in the panes before is born anew: its number must not depend on whether it
 // was swept meanwhile.
-static int number_of(struct sliding *s, const struct table *pane, const uint8_t *entry,
-	uint32_t at, uint32_t *ret)
+static int number_of(struct sliding *s, const struct table *pane, const uint8_t *entry, uint32_t at,
+	uint32_t *ret)
 {
 	struct table_entry *known = index_entry(s, pane, entry);
 	if (known == NULL)
@@ -157,18 +157,33 @@ static int number_of(struct sliding *s, const struct table *pane, const uint8_t 
 	return 0;
 }
 
+// List the next entries of a pane and ask for the index's lines that they will need: the index
+// lies beyond the near caches, and the run of rows has pushed it further out.
+static uint32_t entries_begin(const struct sliding *s, const struct table *pane, uint32_t from,
+	struct window_scratch *scratch)
+{
+	uint32_t count = pane->count - from;
+	count = count < BATCH_ROWS_MAX ? count : BATCH_ROWS_MAX;
+	for (uint32_t i = 0; i < count; i++) {
+		scratch->entries[i] = table_at(pane, from + i);
+		__builtin_prefetch(scratch->entries[i]);
+	}
+	for (uint32_t i = 0; i < count; i++)
+		table_prefetch(&s->index, pane, scratch->entries[i]);
+	return count;
+}
+
 int sliding_fold(struct sliding *s, const struct table *pane, uint32_t at,
 	struct window_scratch *scratch)
 {
 	if (reserve(s, (uint64_t)s->count + pane->count) || table_reserve(&s->index, pane->count))
 		return -ENOMEM;
 	for (uint32_t from = 0; from < pane->count;) {
-		uint32_t count = 0;
-		for (; count < BATCH_ROWS_MAX && from < pane->count; count++, from++) {
-			scratch->entries[count] = table_at(pane, from);
-			if (number_of(s, pane, scratch->entries[count], at, &scratch->index[count]))
+		uint32_t count = entries_begin(s, pane, from, scratch);
+		from += count;
+		for (uint32_t i = 0; i < count; i++)
+			if (number_of(s, pane, scratch->entries[i], at, &scratch->index[i]))
 				return -ENOMEM;
-		}
 		for (uint32_t c = 0; c < s->aggregates->cell_count; c++)
 			cell_fold(&s->aggregates->cells[c], s->totals[c], ring(s, c, at),
 				scratch->index, scratch->entries, count);
@@ -219,8 +234,8 @@ static void rows_chosen(struct sliding *s, uint32_t at, uint32_t from, uint32_t 
 	}
 	for (uint32_t c = 0; c < s->aggregates->cell_count; c++) {
 		const void *later = at + 1 < s->panes ? ring(s, c, at + 1) : NULL;
-		cell_combine_index(&s->aggregates->cells[c], scratch->cells[c], s->totals[c],
-			later, scratch->index, live);
+		cell_combine_index(&s->aggregates->cells[c], scratch->cells[c], s->totals[c], later,
+			scratch->index, live);
 	}
 	ret->count = live;
 	ret->words = scratch->words;
@@ -248,10 +263,10 @@ void sliding_rows(struct sliding *s, uint32_t at, uint32_t *position,
 		ret->cells[c] = scratch->cells[c];
 	if (s->index.form == TABLE_INT64)
 		return;
-	uint32_t bytes;
 	for (uint32_t i = 0; i < ret->count; i++)
-		scratch->texts[i] = word_text(&s->index, ret->words[i], &bytes);
+		scratch->texts[i] = word_text(&s->index, ret->words[i], &scratch->text_bytes[i]);
 	ret->texts = scratch->texts;
+	ret->text_bytes = scratch->text_bytes;
 }
 
 static void fill(struct sliding *s, uint32_t from, uint32_t to)
@@ -306,7 +321,7 @@ static int index_add(struct sliding *s, struct table *index, uint32_t number)
 	if (number == s->null_number) {
 		entry = (struct table_entry *)table_take_null(index);
 	} else if (index->form == TABLE_INT64) {
-		entry = (struct table_entry *)table_add_int64(index, key_hash_int64(word), word);
+		entry = (struct table_entry *)table_take_int64(index, word);
 	} else {
 		uint32_t bytes;
 		const uint8_t *text = word_text(&s->index, word, &bytes);
@@ -324,7 +339,7 @@ static int index_add(struct sliding *s, struct table *index, uint32_t number)
 static int index_rebuild(struct sliding *s)
 {
 	struct table index;
-	table_create(&index, s->pool, s->index.form, s->index.stride, NULL);
+	table_create(&index, s->pool, s->index.form, false, s->index.stride, NULL);
 	int error = table_reserve(&index, 2 * s->count + DEAD_MIN);
 	for (uint32_t i = 0; i < s->count && !error; i++)
 		error = index_add(s, &index, i);

@@ -32,8 +32,9 @@ struct sliding {
 struct window_rows {
 	int64_t start_ns, end_ns;
 	uint32_t count;
-	const int64_t *words;         // keys of an int64 table
-	const uint8_t *const *texts;  // canonical keys of a bytes table
+	const int64_t *words;        // keys of an int64 table
+	const uint8_t *const *texts; // canonical keys of a bytes table
+	const uint32_t *text_bytes;
 	uint32_t null_row;            // which row has the null key; UINT32_MAX: none
 	const void *cells[CELLS_MAX]; // accumulators, an array a cell
 };
@@ -42,6 +43,7 @@ struct window_rows {
 struct window_scratch {
 	int64_t words[BATCH_ROWS_MAX];
 	const uint8_t *texts[BATCH_ROWS_MAX];
+	uint32_t text_bytes[BATCH_ROWS_MAX];
 	uint8_t *entries[BATCH_ROWS_MAX];
 	uint32_t index[BATCH_ROWS_MAX];
 	uint8_t *cells[CELLS_MAX];

@@ -2,9 +2,9 @@
 
 #include <errno.h>
 
-static uint32_t limit_of(uint32_t capacity)
+static uint32_t limit_of(const struct table *t, uint32_t capacity)
 {
-	return capacity <= TABLE_SPARSE_CAPACITY ? capacity / 4 : capacity / 2;
+	return t->sparse && capacity <= TABLE_SPARSE_CAPACITY ? capacity / 4 : capacity / 2;
 }
 
 static uint64_t slots_bytes(const struct table *t, uint32_t capacity)
@@ -12,12 +12,13 @@ static uint64_t slots_bytes(const struct table *t, uint32_t capacity)
 	return (uint64_t)capacity * t->stride;
 }
 
-void table_create(struct table *t, struct pool *pool, enum table_form form, uint32_t stride,
-	const uint8_t *initial)
+void table_create(struct table *t, struct pool *pool, enum table_form form, bool sparse,
+	uint32_t stride, const uint8_t *initial)
 {
 	memset(t, 0, sizeof(*t));
 	t->pool = pool;
 	t->form = form;
+	t->sparse = sparse;
 	t->stride = stride;
 	t->head = form == TABLE_INT64 ? TABLE_INT64_HEAD : TABLE_BYTES_HEAD;
 	t->initial = initial;
@@ -29,10 +30,10 @@ void table_destroy(struct table *t)
 {
 	uint32_t capacity = table_capacity(t);
 	pool_free(t->pool, t->slots, slots_bytes(t, capacity));
-	pool_free(t->pool, t->order, (uint64_t)limit_of(capacity) * sizeof(*t->order));
+	pool_free(t->pool, t->order, (uint64_t)limit_of(t, capacity) * sizeof(*t->order));
 	pool_free(t->pool, t->null_entry, t->stride);
 	pool_free(t->pool, t->texts, t->texts_room);
-	table_create(t, t->pool, t->form, t->stride, t->initial);
+	table_create(t, t->pool, t->form, t->sparse, t->stride, t->initial);
 }
 
 static uint64_t slot_hash(const struct table *t, const uint8_t *entry)
@@ -69,7 +70,7 @@ static void rehash(struct table *t, uint8_t *slots, uint32_t shift)
 
 static int resize(struct table *t, uint32_t capacity)
 {
-	uint32_t limit = limit_of(capacity), limit_old = limit_of(table_capacity(t));
+	uint32_t limit = limit_of(t, capacity), limit_old = limit_of(t, table_capacity(t));
 	uint8_t *slots = pool_alloc(t->pool, slots_bytes(t, capacity));
 	uint32_t *order = pool_alloc(t->pool, (uint64_t)limit * sizeof(*order));
 	if (slots == NULL || order == NULL) {
@@ -96,7 +97,7 @@ int table_reserve(struct table *t, uint32_t count)
 	if (count <= t->limit)
 		return 0;
 	uint64_t capacity = TABLE_CAPACITY_MIN;
-	while (capacity <= 1u << 30 && limit_of((uint32_t)capacity) < count)
+	while (capacity <= 1u << 30 && limit_of(t, (uint32_t)capacity) < count)
 		capacity *= 2;
 	return capacity > 1u << 30 ? -ENOMEM : resize(t, (uint32_t)capacity);
 }
@@ -114,18 +115,19 @@ static uint8_t *add(struct table *t, uint64_t hash, int64_t word)
 	return entry;
 }
 
-uint8_t *table_add_int64(struct table *t, uint64_t hash, int64_t key)
-{
-	ASSERT(t->form == TABLE_INT64);
-	return add(t, hash, key);
-}
-
 uint8_t *table_take_int64(struct table *t, int64_t key)
 {
 	uint64_t hash = key_hash_int64(key);
-	uint8_t *entry =
-		t->count == 0 ? NULL : table_find_int64(t->slots, t->shift, t->stride, hash, key);
-	return entry != NULL ? entry : table_add_int64(t, hash, key);
+	if (t->count == 0 && table_reserve(t, 1))
+		return NULL;
+	uint8_t *entry = table_probe_int64(t->slots, t->shift, t->stride, hash, key);
+	if (entry_rows(entry) != 0 || table_claim_int64(t, t->stride, entry, key))
+		return entry;
+	if (table_reserve(t, t->count + 1))
+		return NULL;
+	entry = table_probe_int64(t->slots, t->shift, t->stride, hash, key);
+	table_claim_int64(t, t->stride, entry, key);
+	return entry;
 }
 
 uint8_t *table_take_null(struct table *t)
@@ -171,8 +173,7 @@ static bool has_text(const struct table *t, const uint8_t *entry, const uint8_t 
 	return length == bytes && memcmp(text, key, bytes) == 0;
 }
 
-static uint8_t *find_bytes(const struct table *t, uint64_t hash, const uint8_t *key,
-	uint32_t bytes)
+static uint8_t *find_bytes(const struct table *t, uint64_t hash, const uint8_t *key, uint32_t bytes)
 {
 	uint64_t mask = ~0ull >> t->shift;
 	for (uint64_t slot = hash >> t->shift;; slot = (slot + 1) & mask) {

@@ -17,7 +17,7 @@ enum table_form { TABLE_INT64, TABLE_BYTES };
 
 enum {
 	TABLE_CAPACITY_MIN = 64,
-	TABLE_SPARSE_CAPACITY = 1 << 16, // up to here a quarter full at most, above it half
+	TABLE_SPARSE_CAPACITY = 1 << 16, // up to here a sparse table is a quarter full at most
 	TABLE_INT64_HEAD = 16,           // bytes of an entry before the accumulators
 	TABLE_BYTES_HEAD = 32,
 	TABLE_TEXT_MAX = (1 << 24) - 1, // bytes of a key
@@ -33,11 +33,12 @@ struct table_entry {
 
 struct table {
 	uint8_t *slots;
-	uint32_t shift; // 64 - log2(capacity); 0: no slots yet
+	uint32_t shift;        // 64 - log2(capacity); 0: no slots yet
 	uint32_t stride, head; // bytes of an entry, and before its accumulators
 	uint32_t count, limit;
 	uint32_t *order; // slots in order of creation
 	enum table_form form;
+	bool sparse;            // shorter probes for more memory; else half full at most
 	const uint8_t *initial; // accumulators of a new entry
 	uint8_t *null_entry;
 	uint8_t *texts;
@@ -47,8 +48,8 @@ struct table {
 
 // `stride` is an entry's bytes, a multiple of 8; `initial` (stride less head) is borrowed and may
 // be NULL where there are no accumulators. Takes nothing from the pool.
-void table_create(struct table *t, struct pool *pool, enum table_form form, uint32_t stride,
-	const uint8_t *initial);
+void table_create(struct table *t, struct pool *pool, enum table_form form, bool sparse,
+	uint32_t stride, const uint8_t *initial);
 void table_destroy(struct table *t); // gives everything back; idempotent
 
 // Make room for `count` keys.  Returns 0, or -ENOMEM when the pool is exhausted.
@@ -59,9 +60,6 @@ int table_reserve(struct table *t, uint32_t count);
 uint8_t *table_take_int64(struct table *t, int64_t key);
 uint8_t *table_take_bytes(struct table *t, uint64_t hash, const uint8_t *key, uint32_t bytes);
 uint8_t *table_take_null(struct table *t); // the null key of an int64 table
-
-// As table_take_*, of a key that is known not to be there.
-uint8_t *table_add_int64(struct table *t, uint64_t hash, int64_t key);
 
 static inline uint32_t table_capacity(const struct table *t)
 {
@@ -98,19 +96,41 @@ static inline const uint8_t *table_text(const struct table *t, const uint8_t *en
 // The key's hash: of the key, or of the canonical encoding of null.
 uint64_t table_hash(const struct table *t, const uint8_t *entry);
 
-// The entry in `slots`, or NULL. All state is passed so that a loop can keep it in registers.
-static inline __attribute__((always_inline)) uint8_t *table_find_int64(uint8_t *slots,
+// The key's entry in `slots`, or the free one where it belongs. All state is passed so that a loop
+// can keep it in registers.
+static inline __attribute__((always_inline)) uint8_t *table_probe_int64(uint8_t *slots,
 	uint32_t shift, uint32_t stride, uint64_t hash, int64_t key)
 {
-	uint64_t mask = ~0ull >> shift;
-	for (uint64_t slot = hash >> shift;; slot = (slot + 1) & mask) {
-		uint8_t *entry = slots + slot * stride;
-		// A free entry's word is 0, so that the key 0 needs the second test.
-		if (LIKELY(entry_word(entry) == key && entry_rows(entry) != 0))
-			return entry;
-		if (entry_rows(entry) == 0)
-			return NULL;
+	uint64_t slot = hash >> shift;
+	uint8_t *entry = slots + slot * stride;
+	while (UNLIKELY(entry_word(entry) != key) && entry_rows(entry) != 0) {
+		slot = (slot + 1) & ~0ull >> shift;
+		entry = slots + slot * stride;
 	}
+	return entry;
+}
+
+// Make the free entry that a probe found the key's, unless the table is full.
+static inline bool table_claim_int64(struct table *t, uint32_t stride, uint8_t *entry, int64_t key)
+{
+	if (t->count == t->limit)
+		return false;
+	ASSERT(t->form == TABLE_INT64 && entry_rows(entry) == 0);
+	memcpy(entry, &key, sizeof(key));
+	if (t->initial != NULL)
+		memcpy(entry + t->head, t->initial, t->stride - t->head);
+	t->order[t->count++] = (uint32_t)((uint64_t)(entry - t->slots) / stride);
+	return true;
+}
+
+// Ask for the line of `t` where the key of an entry of another table is looked for.
+static inline void table_prefetch(const struct table *t, const struct table *of,
+	const uint8_t *entry)
+{
+	int64_t word = entry_word(entry);
+	uint64_t hash = of->form == TABLE_INT64 ? key_hash_int64(word) : (uint64_t)word;
+	if (t->shift != 0)
+		__builtin_prefetch(t->slots + (hash >> t->shift) * t->stride);
 }
 
 // The keys' places in the order of creation, sorted by key group: table->count of them, memory of

@@ -24,7 +24,7 @@ int window_create(struct window *w, const struct window_config *config, struct p
 	w->pool = pool;
 	w->form = window_form(config->schema, config->keys, config->key_count);
 	w->panes = (uint32_t)(config->size_ns / config->slide_ns);
-	w->next_pane = INT64_MIN;
+	w->next_pane = w->next_close_ns = INT64_MIN;
 	ASSERT(config->size_ns % config->slide_ns == 0);
 	ASSERT(config->aggregates.head_bytes == window_head_bytes(w->form));
 	const struct aggregates *a = &config->aggregates;
@@ -43,7 +43,8 @@ int window_create(struct window *w, const struct window_config *config, struct p
 static void table_begin(const struct window *w, struct table *t)
 {
 	const struct aggregates *a = &w->config->aggregates;
-	table_create(t, w->pool, w->form, a->entry_bytes, a->cell_count == 1 ? NULL : a->initial);
+	table_create(t, w->pool, w->form, true, a->entry_bytes,
+		a->cell_count == 1 ? NULL : a->initial);
 }
 
 void window_destroy(struct window *w)
@@ -138,11 +139,11 @@ static uint8_t *entry_of(struct window *w, const struct weir_column *columns, ui
 		int64_t value;
 		memcpy(&value, (const uint8_t *)key->data + (uint64_t)i * key->stride, 8);
 		entry = key->nulls != NULL && key->nulls[i]
-				? table_take_null(w->pane_table)
-				: table_take_int64(w->pane_table, value);
+			? table_take_null(w->pane_table)
+			: table_take_int64(w->pane_table, value);
 	} else {
-		uint32_t bytes = key_encode_columns(config->schema, config->keys,
-			config->key_count, columns, i, w->key, WINDOW_KEY_BYTES);
+		uint32_t bytes = key_encode_columns(config->schema, config->keys, config->key_count,
+			columns, i, w->key, WINDOW_KEY_BYTES);
 		if (bytes > WINDOW_KEY_BYTES) {
 			drops->too_large++;
 			*ret_error = 1;
@@ -268,10 +269,11 @@ static void closing_rows(struct window *w, struct window_rows *ret)
 {
 	const struct table *t = &w->closing;
 	struct window_scratch *scratch = &w->scratch;
-	uint32_t left = t->count - w->position, bytes;
+	uint32_t left = t->count - w->position;
 	ret->count = left < BATCH_ROWS_MAX ? left : BATCH_ROWS_MAX;
 	ret->words = scratch->words;
 	ret->texts = scratch->texts;
+	ret->text_bytes = scratch->text_bytes;
 	ret->null_row = UINT32_MAX;
 	for (uint32_t i = 0; i < ret->count; i++) {
 		uint8_t *entry = table_at(t, w->position + i);
@@ -280,7 +282,7 @@ static void closing_rows(struct window *w, struct window_rows *ret)
 		if (entry == t->null_entry)
 			ret->null_row = i;
 		if (w->form == TABLE_BYTES)
-			scratch->texts[i] = table_text(t, entry, &bytes);
+			scratch->texts[i] = table_text(t, entry, &scratch->text_bytes[i]);
 	}
 	for (uint32_t c = 0; c < w->config->aggregates.cell_count; c++) {
 		cell_gather(&w->config->aggregates.cells[c], scratch->cells[c], scratch->entries,
@@ -306,6 +308,8 @@ int window_fire(struct window *w, int64_t watermark_ns, struct window_rows *ret)
 {
 	int64_t number;
 	ret->count = 0;
+	if (watermark_ns < w->next_close_ns && !w->firing)
+		return 0;
 	while (w->firing || due(w, watermark_ns, &number)) {
 		int error = w->firing ? 0 : fire_begin(w, number);
 		if (error)
@@ -322,6 +326,8 @@ int window_fire(struct window *w, int64_t watermark_ns, struct window_rows *ret)
 		w->next_pane = closed;
 		w->pane_span = 0;
 	}
+	if (__builtin_mul_overflow(w->next_pane + 1, w->config->slide_ns, &w->next_close_ns))
+		w->next_close_ns = w->next_pane < 0 ? INT64_MIN : INT64_MAX;
 	return 0;
 }
 
@@ -350,6 +356,7 @@ int window_restore(struct window *w, struct snapshot_reader *reader)
 		snapshot_read_u32(reader) != w->config->aggregates.entry_bytes)
 		return -EINVAL;
 	w->next_pane = snapshot_read_i64(reader);
+	w->next_close_ns = INT64_MIN;
 	uint32_t open = snapshot_read_u32(reader);
 	for (uint32_t i = 0; i < open; i++) {
 		int64_t number = snapshot_read_i64(reader);

@@ -9,7 +9,7 @@
 #include "state/sliding.h"
 
 #define WINDOW_KEYS_MAX 8
-#define WINDOW_PANES_MAX 65536
+#define WINDOW_PANES_MAX 16384
 #define WINDOW_KEY_BYTES 65536u // the longest canonical key
 
 struct window_config {
@@ -43,11 +43,12 @@ struct window {
 	const struct window_config *config;
 	struct pool *pool;
 	enum table_form form;
-	uint32_t panes;      // in a window
-	struct pane *open;   // by number
+	uint32_t panes;    // in a window
+	struct pane *open; // by number
 	uint32_t open_count, open_room;
-	int64_t next_pane;   // all below are closed
-	uint32_t keys_usual; // in the pane that closed last
+	int64_t next_pane;     // all below are closed
+	int64_t next_close_ns; // before it no pane can close
+	uint32_t keys_usual;   // in the pane that closed last
 	struct sliding sliding;
 	// A window that is being given out, pane `next_pane` - 1 its last.
 	bool firing;

@@ -44,7 +44,7 @@ static int teardown(void **state)
 
 static void begin(struct fixture *f, enum table_form form)
 {
-	table_create(&f->table, &f->pool, form, STRIDE, initial);
+	table_create(&f->table, &f->pool, form, true, STRIDE, initial);
 }
 
 static uint8_t *take(struct table *t, uint32_t i)

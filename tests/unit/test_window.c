@@ -363,8 +363,10 @@ static struct record record_draw(struct fixture *f, int64_t watermark)
 {
 	uint64_t bits = draw(f);
 	struct record r = {.time = watermark + (int64_t)(draw(f) % (uint64_t)f->setting.spread),
-		.key = (int64_t)(draw(f) % f->setting.keys), .value = (int64_t)draw(f),
-		.real = (double)(int64_t)(bits % 4096), .decimal = (__int128)draw(f) << (bits % 60),
+		.key = (int64_t)(draw(f) % f->setting.keys),
+		.value = (int64_t)draw(f),
+		.real = (double)(int64_t)(bits % 4096),
+		.decimal = (__int128)draw(f) << (bits % 60),
 		.key_null = bits >> 32 & 15 ? false : true,
 		.value_null = bits >> 40 & 3 ? false : true};
 	// Sums of few values meet 64 bits from both sides.

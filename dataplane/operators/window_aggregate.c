@@ -1,0 +1,138 @@
+// window_aggregate: groups of records by key and window of event time, reduced to aggregates.
+#include "dataplane/operators/window_aggregate.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "dataplane/operators/window_parts.h"
+
+static void unplan(struct weir_plan *plan)
+{
+	free(plan->detail);
+	plan->detail = NULL;
+}
+
+static int create(struct weir_context *ctx, const struct weir_plan *plan, void **ret_self)
+{
+	const struct window_detail *detail = plan->detail;
+	struct window_operator *op = arena_alloc(ctx->arena, sizeof(*op), 64);
+	if (op == NULL)
+		return -ENOMEM;
+	op->plan = plan;
+	op->detail = detail;
+	if (batch_columns_create(&op->input, plan->input, ctx->arena) ||
+		batch_columns_create(&op->output, &plan->outputs[0].schema, ctx->arena))
+		return -ENOMEM;
+	int error = window_create(&op->window, &detail->config, ctx->pool, ctx->arena);
+	if (!error)
+		*ret_self = op;
+	return error;
+}
+
+static void destroy(void *self)
+{
+	struct window_operator *op = self;
+	if (op != NULL)
+		window_destroy(&op->window);
+}
+
+static enum weir_flow exhausted(const struct window_operator *op, struct weir_context *ctx)
+{
+	return weir_fail(ctx,
+		"%s: state memory is exhausted, %zu bytes in use: raise workers.state_memory, or "
+		"shorten the window",
+		op->plan->id, ctx->pool->used);
+}
+
+static void drops_count(struct weir_context *ctx, const struct window_drops *drops)
+{
+	if (LIKELY((drops->late | drops->out_of_range | drops->too_large) == 0))
+		return;
+	weir_drop(ctx, WEIR_DROP_LATE, drops->late);
+	weir_drop(ctx, WEIR_DROP_OUT_OF_RANGE, drops->out_of_range);
+	weir_drop(ctx, WEIR_DROP_TOO_LARGE, drops->too_large);
+}
+
+static int gathered_add(struct window_operator *op, struct weir_batch *in,
+	struct window_drops *drops)
+{
+	while (!batch_is_empty(in)) {
+		struct weir_batch rows;
+		const uint8_t *behind = batch_gather(in, op->detail->fields, &op->input, &rows);
+		int error = window_update(&op->window, rows.columns, 0, rows.count, drops);
+		if (error)
+			return error;
+		batch_advance(in, rows.count, behind);
+	}
+	return 0;
+}
+
+static enum weir_flow process(void *self, struct weir_context *ctx, struct weir_batch *in)
+{
+	struct window_operator *op = self;
+	const struct window_packed *packed = &op->detail->packed;
+	struct window_drops drops = {0};
+	int error = in->form == WEIR_PACKED && packed->usable
+		? window_packed_add(&op->window, packed, in, &drops)
+		: gathered_add(op, in, &drops);
+	drops_count(ctx, &drops);
+	return error ? exhausted(op, ctx) : WEIR_DONE;
+}
+
+static enum weir_flow watermark(void *self, struct weir_context *ctx, int64_t watermark_ns)
+{
+	struct window_operator *op = self;
+	for (;;) {
+		struct window_rows rows;
+		struct weir_batch batch;
+		uint32_t aggregate;
+		if (window_fire(&op->window, watermark_ns, &rows))
+			return exhausted(op, ctx);
+		if (rows.count == 0)
+			return WEIR_DONE;
+		if (window_output(op, &rows, &batch, &aggregate)) {
+			uint32_t field = 2 + op->detail->config.key_count + aggregate;
+			return weir_fail(ctx, "%s: %s leaves the range of decimal(38): sum less",
+				op->plan->id, op->plan->outputs[0].schema.fields[field].name);
+		}
+		enum weir_flow flow = weir_emit(ctx, &batch);
+		if (flow != WEIR_DONE)
+			return flow;
+	}
+}
+
+static void snapshot(const void *self, struct snapshot_writer *w)
+{
+	const struct window_operator *op = self;
+	window_snapshot(&op->window, w);
+}
+
+static int restore(void *self, struct weir_context *ctx, struct snapshot_reader *r)
+{
+	struct window_operator *op = self;
+	int error = window_restore(&op->window, r);
+	if (error == -ENOMEM)
+		exhausted(op, ctx);
+	if (error == -EINVAL)
+		weir_fail(ctx, "%s: the snapshot is of another window or other aggregates",
+			op->plan->id);
+	return error;
+}
+
+const struct weir_operator window_aggregate = {
+	.size = sizeof(struct weir_operator),
+	.version = WEIR_OPERATOR_VERSION,
+	.kind = "window_aggregate",
+	.summary = "Aggregates of records grouped by key and window of event time.",
+	.role = WEIR_TRANSFORM,
+	.params = window_params,
+	.plan = window_plan,
+	.unplan = unplan,
+	.create = create,
+	.destroy = destroy,
+	.process = process,
+	.watermark = watermark,
+	.state_version = 1,
+	.snapshot = snapshot,
+	.restore = restore,
+};

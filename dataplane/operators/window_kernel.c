@@ -1,0 +1,155 @@
+// The hot loop of window_aggregate: packed records, walked where they lie. Every line of the run
+// is prefetched in order, a little ahead, because the hardware's prefetcher loses a stream whose
+// lines are not all touched; what is not a key of the current pane leaves the loop.
+#include <errno.h>
+
+#include "dataplane/operators/window_parts.h"
+
+enum { LINE_BYTES = 64, AHEAD_BYTES = 512, AHEAD_LINES = 2 };
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ALWAYS_INLINE void prefetch_ahead(const uint8_t *record, uint32_t length)
+{
+	const uint8_t *at = record + AHEAD_BYTES;
+	for (uint32_t i = 0; i < AHEAD_LINES; i++)
+		__builtin_prefetch(at + i * LINE_BYTES, 0, 0);
+	if (UNLIKELY(length > (AHEAD_LINES + 1) * LINE_BYTES))
+		for (uint32_t i = AHEAD_LINES * LINE_BYTES; i < length; i += LINE_BYTES)
+			__builtin_prefetch(at + i, 0, 0);
+}
+
+ALWAYS_INLINE void wide_add(uint8_t *at, int64_t value)
+{
+	__int128 sum;
+	memcpy(&sum, at, sizeof(sum));
+	sum += value;
+	memcpy(at, &sum, sizeof(sum));
+}
+
+ALWAYS_INLINE void cell_add(const struct cell *cell, uint8_t *at, int64_t value)
+{
+	int64_t old;
+	if (cell->op == CELL_SUM_INT64) {
+		wide_add(at, value);
+		return;
+	}
+	memcpy(&old, at, sizeof(old));
+	if (cell->op == CELL_VALUES)
+		old++;
+	else if (cell->op == CELL_MIN_INT64)
+		old = value < old ? value : old;
+	else
+		old = value > old ? value : old;
+	memcpy(at, &old, sizeof(old));
+}
+
+ALWAYS_INLINE void record_add(const struct window *w, const uint8_t *record, uint8_t *entry,
+	bool count_only)
+{
+	const struct aggregates *a = &w->config->aggregates;
+	((struct table_entry *)entry)->rows++;
+	if (count_only)
+		return;
+	for (uint32_t c = 1; c < a->cell_count; c++) {
+		const struct cell *cell = &a->cells[c];
+		uint32_t field = (uint32_t)cell->field;
+		if (!record_is_null(record, field))
+			cell_add(cell, entry + cell->offset,
+				record_int64(record, w->config->schema->fields[field].offset));
+	}
+}
+
+// A record that needs another pane, a larger table or the null key, or has no time.
+static __attribute__((noinline)) int record_cold(struct window *w, const uint8_t *record,
+	struct window_drops *drops)
+{
+	const struct window_config *config = w->config;
+	const struct weir_field *fields = config->schema->fields;
+	if (record_is_null(record, config->time_field)) {
+		drops->out_of_range++;
+		return 0;
+	}
+	int64_t time_ns = record_int64(record, fields[config->time_field].offset);
+	if ((uint64_t)time_ns - (uint64_t)w->pane_start >= w->pane_span) {
+		int error = window_turn(w, time_ns, drops);
+		if (error)
+			return error < 0 ? error : 0;
+	}
+	int64_t key = record_int64(record, fields[config->keys[0]].offset);
+	uint8_t *entry = record_is_null(record, config->keys[0])
+		? table_take_null(w->pane_table)
+		: table_take_int64(w->pane_table, key);
+	if (entry == NULL)
+		return -ENOMEM;
+	record_add(w, record, entry, false);
+	return 0;
+}
+
+// What the loop keeps in registers of the current pane.
+struct hot {
+	uint64_t start, span;
+	uint8_t *slots;
+	uint32_t shift;
+	struct table *table;
+};
+
+ALWAYS_INLINE struct hot hot_load(const struct window *w)
+{
+	if (w->pane_span == 0)
+		return (struct hot){0};
+	struct table *t = w->pane_table;
+	return (struct hot){(uint64_t)w->pane_start, w->pane_span, t->slots, t->shift, t};
+}
+
+ALWAYS_INLINE uint8_t *record_entry(const struct hot *hot, const struct window_packed *packed,
+	const uint8_t *record, uint32_t stride)
+{
+	uint32_t nulls;
+	memcpy(&nulls, record + RECORD_HEADER_BYTES, sizeof(nulls));
+	uint64_t time_ns = (uint64_t)record_int64(record, packed->time_offset);
+	if (UNLIKELY((nulls & packed->null_mask) != 0 || time_ns - hot->start >= hot->span))
+		return NULL;
+	int64_t key = record_int64(record, packed->key_offset);
+	uint8_t *entry =
+		table_probe_int64(hot->slots, hot->shift, stride, key_hash_int64(key), key);
+	if (LIKELY(entry_rows(entry) != 0) || table_claim_int64(hot->table, stride, entry, key))
+		return entry;
+	return NULL;
+}
+
+ALWAYS_INLINE int packed_add(struct window *w, const struct window_packed *packed_in,
+	struct weir_batch *in, struct window_drops *drops, uint32_t stride, bool count_only)
+{
+	const struct window_packed packed = *packed_in;
+	const uint8_t *at = in->first, *limit = in->limit;
+	struct hot hot = hot_load(w);
+	while (at != limit) {
+		const uint8_t *record = at;
+		uint32_t length = record_length(record);
+		prefetch_ahead(record, length);
+		at += length;
+		if (record_variant(record) != packed.variant)
+			continue;
+		uint8_t *entry = record_entry(&hot, &packed, record, stride);
+		if (LIKELY(entry != NULL)) {
+			record_add(w, record, entry, count_only);
+			continue;
+		}
+		int error = record_cold(w, record, drops);
+		if (error)
+			return error;
+		hot = hot_load(w);
+	}
+	in->first = limit;
+	return 0;
+}
+
+int window_packed_add(struct window *w, const struct window_packed *packed, struct weir_batch *in,
+	struct window_drops *drops)
+{
+	const struct aggregates *a = &w->config->aggregates;
+	if (a->cell_count == 1)
+		return packed_add(w, packed, in, drops, TABLE_INT64_HEAD, true);
+	return packed_add(w, packed, in, drops, a->entry_bytes, false);
+}
