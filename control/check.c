@@ -53,8 +53,10 @@ static bool check_file(const struct check *check, const char *file)
 {
 	struct job *job = calloc(1, sizeof(*job));
 	struct planned_job planned;
-	const struct job_source source = {.file = file, .sets = check->sets,
-		.set_count = check->set_count, .kinds = weir_operators};
+	const struct job_source source = {.file = file,
+		.sets = check->sets,
+		.set_count = check->set_count,
+		.kinds = weir_operators};
 	job_load(job, &source);
 	if (job->errors.count == 0)
 		planner_plan(job, job_workers(job, 2), &planned);

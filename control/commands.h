@@ -2,6 +2,8 @@
 // job failed, 2 wrong use or config.
 #pragma once
 
-int run_command(int argc, char **argv);   // run a job to its end
-int check_command(int argc, char **argv); // check job files
-int kinds_command(int argc, char **argv); // list kinds and their parameters
+int run_command(int argc, char **argv);     // run a job to its end
+int check_command(int argc, char **argv);   // check job files
+int kinds_command(int argc, char **argv);   // list kinds and their parameters
+int topo_command(int argc, char **argv);    // draw a host and what would run where
+int nexmark_command(int argc, char **argv); // write NEXMark events as CSV

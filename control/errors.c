@@ -6,8 +6,17 @@
 
 enum { PATH_DEPTH_MAX = 64 };
 
-static void errors_append(struct errors *errors, const char *file, uint32_t line, const char *text)
+// What a user wrote is quoted in messages: no line break or escape sequence may come along.
+static void one_line(char *text)
 {
+	for (char *at = text; *at; at++)
+		if ((unsigned char)*at < ' ' || *at == 0x7F)
+			*at = '?';
+}
+
+static void errors_append(struct errors *errors, const char *file, uint32_t line, char *text)
+{
+	one_line(text);
 	if (errors->count < ERRORS_MAX)
 		errors->lines[errors->count] = (struct error_line){file, line, text};
 	errors->count++;

@@ -58,10 +58,16 @@ struct weir_plan *job_plan_operator(struct job *job, uint32_t index,
 	if (job->errors.count > before)
 		return NULL;
 	struct job_planned *planned = heap_alloc(&job->heap, sizeof(*planned));
-	*planned = (struct job_planned){.next = job->planned, .kind = op->kind, .job = job,
+	*planned = (struct job_planned){.next = job->planned,
+		.kind = op->kind,
+		.job = job,
 		.root = {params, op->id},
-		.plan = {.params = params, .input = input, .id = op->id, .upstream = upstream,
-			.error = planned_error, .error_sink = planned}};
+		.plan = {.params = params,
+			.input = input,
+			.id = op->id,
+			.upstream = upstream,
+			.error = planned_error,
+			.error_sink = planned}};
 	job->planned = planned;
 	if (op->kind->plan(&planned->plan) == 0 && job->errors.count == before)
 		return &planned->plan;
@@ -122,7 +128,8 @@ static void load_operator(struct job *job, const struct weir_value *raw)
 		check_id(job, &scope.root, index);
 	if (weir_param_text(common, "input", NULL))
 		take_input(job, op, weir_param_text(common, "input", NULL));
-	op->kind = weir_param_text(common, "kind", NULL) ? params_kind(&scope, raw) : NULL;
+	op->kind = weir_param_text(common, "kind", NULL) ?
+		params_kind(&scope, raw, op->input_text == NULL) : NULL;
 	if (op->kind)
 		params_check_names(&scope, op->kind->params, job_operator_table, raw,
 			heap_printf(&job->heap, "kind %s", op->kind->kind));
@@ -156,9 +163,11 @@ static void load_operators(struct job *job)
 static const char *output_names(struct heap *heap, const struct job_operator *op)
 {
 	const char *text = "";
-	for (uint32_t i = 0; i < op->plan->output_count; i++)
-		text = heap_printf(heap, "%s%s%s.%s", text, i ? ", " : "", op->id,
-			op->plan->outputs[i].name);
+	for (uint32_t i = 0; i < op->plan->output_count; i++) {
+		const char *name = op->plan->outputs[i].name;
+		text = heap_printf(heap, "%s%s%s%s%s", text, i ? ", " : "", op->id,
+			*name ? "." : "", name);
+	}
 	return text;
 }
 
@@ -166,21 +175,17 @@ static const char *output_names(struct heap *heap, const struct job_operator *op
 static const struct weir_schema *input_schema(struct job *job, struct job_operator *op)
 {
 	const struct job_operator *from = &job->operators[op->input];
-	if (!from->plan)
+	if (!from->plan || from->plan->output_count == 0) // a sink: already said
 		return NULL;
 	const struct weir_schema *schema = plan_output(from->plan, op->output_name);
 	if (schema)
 		return schema;
-	if (from->plan->output_count == 0)
-		return NULL; // a sink: already said
-	if (*from->plan->outputs[0].name)
-		job_operator_error(job, op, "input",
-			*op->output_name ? "%s.%s is not among the outputs of %s; write one of %s"
-					 : "%s%s leaves open which output of %s; write one of %s",
-			op->input_text, op->output_name, from->id, output_names(&job->heap, from));
+	if (*op->output_name)
+		job_operator_error(job, op, "input", "%s has no output %s; write %s", from->id,
+			op->output_name, output_names(&job->heap, from));
 	else
-		job_operator_error(job, op, "input", "%s has a single output; write `input: %s`",
-			from->id, from->id);
+		job_operator_error(job, op, "input", "%s has several outputs; write one of %s",
+			from->id, output_names(&job->heap, from));
 	return NULL;
 }
 
@@ -200,8 +205,9 @@ static void plan_in_order(struct job *job, uint32_t index)
 		params_fill(&scope, op->kind->params, op->raw);
 	}
 	if (op->plan && op->plan->parallelism_max && op->parallelism > op->plan->parallelism_max)
-		job_operator_error(job, op, "parallelism", "%u is more than this %s can use; write %u",
-			op->parallelism, op->kind->kind, op->plan->parallelism_max);
+		job_operator_error(job, op, "parallelism",
+			"%u is more than this %s can use; write %u", op->parallelism,
+			op->kind->kind, op->plan->parallelism_max);
 }
 
 static void load_cpus(struct job *job, const struct value_root *root)
@@ -255,9 +261,9 @@ void job_load(struct job *job, const struct job_source *source)
 	job->errors.heap = &job->heap;
 	job->kinds = source->kinds;
 	job->file = heap_text(&job->heap, source->file, strlen(source->file));
-	job->raw = source->text ? yaml_parse(&job->heap, &job->errors, job->file, source->text,
-					  source->bytes)
-				: yaml_load(&job->heap, &job->errors, job->file);
+	job->raw = source->text
+		? yaml_parse(&job->heap, &job->errors, job->file, source->text, source->bytes)
+		: yaml_load(&job->heap, &job->errors, job->file);
 	if (!job->raw)
 		return;
 	if (job->raw->kind != WEIR_VALUE_MAP) {
@@ -273,8 +279,8 @@ void job_load(struct job *job, const struct job_source *source)
 uint32_t job_workers(const struct job *job, uint32_t otherwise)
 {
 	const struct weir_value *workers = weir_param_find(job->settings, "workers");
-	return (uint32_t)weir_param_int(
-		workers, "count", job->cpu_count ? job->cpu_count : otherwise);
+	return (uint32_t)weir_param_int(workers, "count",
+		job->cpu_count ? job->cpu_count : otherwise);
 }
 
 void job_print_types(const struct job *job, FILE *out)

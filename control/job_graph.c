@@ -10,8 +10,8 @@ static const struct weir_value *operator_value(const struct job_operator *op, co
 	return weir_param_find(op->raw, name);
 }
 
-void job_operator_error(struct job *job,
-	const struct job_operator *op, const char *name, const char *format, ...)
+void job_operator_error(struct job *job, const struct job_operator *op, const char *name,
+	const char *format, ...)
 {
 	const struct value_root root = {op->raw, op->id};
 	va_list arguments;
@@ -57,8 +57,9 @@ static void check_role(struct job *job, struct job_operator *op)
 		return;
 	const struct job_operator *from = &job->operators[op->input];
 	if (from->kind && from->kind->role == WEIR_SINK)
-		job_operator_error(job, op, "input", "%s is a sink and gives nothing; read %s instead",
-			from->id, from->input_text ? from->input_text : "another operator");
+		job_operator_error(job, op, "input",
+			"%s is a sink and gives nothing; read %s instead", from->id,
+			from->input_text ? from->input_text : "another operator");
 }
 
 // Every operator has at most one input, so a loop is found by walking up.

@@ -92,8 +92,8 @@ static struct weir_value *set_value(const struct setting *s, const char *text)
 		return value;
 	}
 	value = heap_alloc(s->heap, sizeof(*value));
-	*value = (struct weir_value){.text = heap_text(s->heap, text, strlen(text)),
-		.file = s->place};
+	*value = (struct weir_value){
+		.text = heap_text(s->heap, text, strlen(text)), .file = s->place};
 	return value;
 }
 

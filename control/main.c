@@ -15,6 +15,8 @@ static const struct command commands[] = {
 	{"run", "weir run", run_command, "run a job to its end"},
 	{"check", "weir check", check_command, "check job files without running them"},
 	{"kinds", "weir kinds", kinds_command, "list kinds of operators and their parameters"},
+	{"topo", "weir topo", topo_command, "draw a host, and what would run where and why"},
+	{"nexmark", "weir nexmark", nexmark_command, "write the events of the NEXMark benchmark"},
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
@@ -28,6 +30,7 @@ static void print_help(FILE *out)
 	      "  weir run examples/nexmark/q5.yaml      the busiest auctions of every 10 s\n"
 	      "  weir run examples/flights/delays.yaml  delays per airport and hour\n"
 	      "  weir check examples/*/*.yaml           is everything in them sound?\n"
+	      "  weir topo examples/nexmark/q5.yaml     where would its tasks run here?\n"
 	      "  weir COMMAND --help                    more about one of them\n",
 		out);
 }

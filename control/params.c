@@ -22,7 +22,8 @@ static struct weir_value *value_copy(const struct params_scope *scope,
 }
 
 static const char *const kind_words[] = {[WEIR_VALUE_SCALAR] = "a single value",
-	[WEIR_VALUE_LIST] = "a list", [WEIR_VALUE_MAP] = "a map"};
+	[WEIR_VALUE_LIST] = "a list",
+	[WEIR_VALUE_MAP] = "a map"};
 
 // Returns whether `value` is of a kind and not empty; if not, adds an error with an example.
 static bool value_is(const struct params_scope *scope, const struct weir_value *value,
@@ -202,7 +203,7 @@ static struct weir_value *check_operator(const struct params_scope *scope,
 	struct weir_value *copy = value_copy(scope, value, param->name);
 	if (!value_is(scope, value, WEIR_VALUE_MAP, "a map with a kind, {kind: nexmark}"))
 		return copy;
-	const struct weir_operator *kind = params_kind(scope, value);
+	const struct weir_operator *kind = params_kind(scope, value, true);
 	if (!kind)
 		return copy;
 	if (kind->role != WEIR_SOURCE) {
@@ -276,8 +277,11 @@ static struct weir_value *default_value(const struct params_scope *scope,
 	const struct weir_param *param, const struct weir_value *map)
 {
 	struct weir_value *value = heap_alloc(scope->heap, sizeof(*value));
-	*value = (struct weir_value){.kind = WEIR_VALUE_SCALAR, .text = param->default_text,
-		.name = param->name, .file = map->file, .line = map->line};
+	*value = (struct weir_value){.kind = WEIR_VALUE_SCALAR,
+		.text = param->default_text,
+		.name = param->name,
+		.file = map->file,
+		.line = map->line};
 	if (*param->default_text != '[' && *param->default_text != '{')
 		return value;
 	struct weir_value *parsed = yaml_parse(scope->heap, scope->errors, map->file,
@@ -346,7 +350,7 @@ void params_check_names(const struct params_scope *scope, const struct weir_para
 }
 
 const struct weir_operator *params_kind(const struct params_scope *scope,
-	const struct weir_value *map)
+	const struct weir_value *map, bool source)
 {
 	const struct weir_value *kind = weir_param_find(map, "kind");
 	struct suggestion near;
@@ -359,11 +363,17 @@ const struct weir_operator *params_kind(const struct params_scope *scope,
 	if (!value_is(scope, kind, WEIR_VALUE_SCALAR, "the name of a kind"))
 		return NULL;
 	suggest_start(&near, kind->text);
+	const struct weir_operator *other = NULL;
 	for (const struct weir_operator *const *at = scope->kinds; *at; at++) {
-		if (strcmp((*at)->kind, kind->text) == 0)
-			return *at;
 		suggest_offer(&near, (*at)->kind);
+		if (strcmp((*at)->kind, kind->text) != 0)
+			continue;
+		if (((*at)->role == WEIR_SOURCE) == source)
+			return *at;
+		other = *at;
 	}
+	if (other)
+		return other; // its role is complained about elsewhere
 	errors_add_at(scope->errors, &scope->root, kind,
 		"%s is not a kind of operator%s; `weir kinds` lists them", kind->text,
 		suggest_text(&near, text));

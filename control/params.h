@@ -22,6 +22,7 @@ struct weir_value *params_fill(const struct params_scope *scope, const struct we
 void params_check_names(const struct params_scope *scope, const struct weir_param *table,
 	const struct weir_param *other, const struct weir_value *map, const char *what);
 
-// Returns the kind that `map` names under `kind`, or NULL after an error.
+// Returns the kind that `map` names under `kind`, or NULL after an error. Where a source and
+// another kind share the name (csv), `source` says which is meant.
 const struct weir_operator *params_kind(const struct params_scope *scope,
-	const struct weir_value *map);
+	const struct weir_value *map, bool source);

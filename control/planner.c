@@ -67,7 +67,9 @@ static const struct plan_step *chain_steps(struct planner *p, uint32_t chain, ui
 	for (uint32_t i = chain; i != STAGE_NONE; i = stage_at(p, i)->next) {
 		const struct stage *s = stage_at(p, i);
 		steps[at++] = (struct plan_step){.kind = p->job->operators[s->op].kind,
-			.plan = s->plan, .input = s->input, .operator_index = s->index};
+			.plan = s->plan,
+			.input = s->input,
+			.operator_index = s->index};
 	}
 	*ret_count = count;
 	return steps;
@@ -107,7 +109,9 @@ static void make_tasks(struct planner *p)
 		const struct plan_step *steps = chain_steps(p, i, &step_count);
 		for (uint32_t t = 0; t < count; t++) {
 			p->tasks[p->first_task[i] + t] = (struct plan_task){.index = t,
-				.count = count, .step_count = step_count, .steps = steps};
+				.count = count,
+				.step_count = step_count,
+				.steps = steps};
 			name_task(p, p->first_task[i] + t, i);
 		}
 	}
@@ -138,9 +142,13 @@ static struct plan_edge make_edge(struct planner *p, const struct stage *s, uint
 		channels[0] = channel_add(p, from, s->parallelism == 1 ? to : to + index, s);
 	for (uint32_t k = 0; hash && k < count; k++)
 		channels[k] = channel_add(p, from, to + k, s);
-	return (struct plan_edge){.exchange = s->exchange, .input = s->produced,
-		.output = s->input, .fields = s->fields, .keys = hash ? s->keys : NULL,
-		.key_count = hash ? s->key_count : 0, .channel_count = count,
+	return (struct plan_edge){.exchange = s->exchange,
+		.input = s->produced,
+		.output = s->input,
+		.fields = s->fields,
+		.keys = hash ? s->keys : NULL,
+		.key_count = hash ? s->key_count : 0,
+		.channel_count = count,
 		.channels = channels};
 }
 
@@ -238,11 +246,16 @@ int planner_plan(struct job *job, uint32_t workers, struct planned_job *ret_plan
 		return rc;
 	make_graph(p);
 	*ret_planned = (struct planned_job){
-		.plan = {.name = job->name, .id = 1, .version = 1,
-			.group_bits = KEY_GROUP_BITS_DEFAULT, .worker_count = workers,
+		.plan = {.name = job->name,
+			.id = 1,
+			.version = 1,
+			.group_bits = KEY_GROUP_BITS_DEFAULT,
+			.worker_count = workers,
 			.operator_count = job->operator_count + p->stages.partial_count,
-			.operator_ids = operator_ids(p), .task_count = p->task_count,
-			.tasks = p->tasks, .channel_count = p->channel_count,
+			.operator_ids = operator_ids(p),
+			.task_count = p->task_count,
+			.tasks = p->tasks,
+			.channel_count = p->channel_count,
 			.channels = p->channels},
 		.tasks = p->tasks,
 		.graph = {p->weights, p->traffic, p->task_count, p->channel_count}};
@@ -250,8 +263,7 @@ int planner_plan(struct job *job, uint32_t workers, struct planned_job *ret_plan
 	return 0;
 }
 
-void planner_place(struct job *job, struct planned_job *planned,
-	const struct placement *placement)
+void planner_place(struct job *job, struct planned_job *planned, const struct placement *placement)
 {
 	size_t count = placement->worker_count;
 	uint32_t *renumbered = heap_alloc(&job->heap, count * sizeof(*renumbered));

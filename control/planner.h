@@ -21,5 +21,4 @@ struct planned_job {
 int planner_plan(struct job *job, uint32_t workers, struct planned_job *ret_planned);
 
 // Give every task its worker. Workers that got no task are left out.
-void planner_place(struct job *job, struct planned_job *planned,
-	const struct placement *placement);
+void planner_place(struct job *job, struct planned_job *planned, const struct placement *placement);

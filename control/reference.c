@@ -125,8 +125,7 @@ static void markdown_table(const struct weir_param *table, FILE *out)
 	markdown_rows(table, "", out);
 }
 
-static void markdown_kinds(const struct weir_operator *const *kinds, enum weir_role role,
-	FILE *out)
+static void markdown_kinds(const struct weir_operator *const *kinds, enum weir_role role, FILE *out)
 {
 	for (; *kinds; kinds++) {
 		if ((*kinds)->role != role)

@@ -40,6 +40,20 @@ static void take_kind(struct report_operator *op, const struct job_plan *plan, u
 	}
 }
 
+static uint64_t dropped_total(const struct weir_counters *c)
+{
+	uint64_t total = 0;
+	for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
+		total += c->dropped[d];
+	return total;
+}
+
+// What a source read is what it passed on or dropped.
+static void count_read(struct weir_counters *source)
+{
+	source->records_in = source->records_out + dropped_total(source);
+}
+
 void report_collect(struct report *report, struct job *job, const struct job_plan *plan,
 	const struct engine *engine)
 {
@@ -53,6 +67,8 @@ void report_collect(struct report *report, struct job *job, const struct job_pla
 		engine_figures(engine, i, &op->figures);
 		struct collector collector = {{collector_add}, op};
 		engine_report(engine, i, &collector.reporter);
+		if (op->role == WEIR_SOURCE)
+			count_read(&op->figures.counters);
 	}
 }
 
@@ -63,7 +79,7 @@ void report_total(const struct report *report, struct engine_figures *ret_total)
 		const struct report_operator *op = &report->operators[i];
 		const struct weir_counters *c = &op->figures.counters;
 		if (op->role == WEIR_SOURCE)
-			total.counters.records_in += c->records_out;
+			total.counters.records_in += c->records_in;
 		if (op->role == WEIR_SINK)
 			total.counters.records_out += c->records_in;
 		for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
@@ -78,14 +94,7 @@ void report_total(const struct report *report, struct engine_figures *ret_total)
 	*ret_total = total;
 }
 
-// Records an operator got, or, as a source has no input, made.
-static uint64_t records_handled(enum weir_role role, const struct weir_counters *c)
-{
-	return role == WEIR_SOURCE ? c->records_out : c->records_in;
-}
-
-static void set_figures(json_t *object, const struct engine_figures *f, double seconds,
-	uint64_t records)
+static void set_figures(json_t *object, const struct engine_figures *f, double seconds)
 {
 	const struct weir_counters *c = &f->counters;
 	json_t *dropped = json_object();
@@ -98,7 +107,7 @@ static void set_figures(json_t *object, const struct engine_figures *f, double s
 	json_object_set_new(object, "dropped", dropped);
 	json_object_set_new(object, "seconds", json_real(seconds));
 	json_object_set_new(object, "records_per_second",
-		json_real(seconds > 0 ? (double)records / seconds : 0));
+		json_real(seconds > 0 ? (double)c->records_in / seconds : 0));
 	json_object_set_new(object, "busy_share", json_real(f->busy_share));
 	json_object_set_new(object, "backpressured_share", json_real(f->backpressured_share));
 }
@@ -118,8 +127,7 @@ static json_t *operator_json(const struct report *report, const struct report_op
 	json_object_set_new(object, "id", json_string(op->id));
 	json_object_set_new(object, "kind", json_string(op->kind));
 	json_object_set_new(object, "tasks", json_integer(op->figures.tasks));
-	set_figures(object, &op->figures, report->seconds,
-		records_handled(op->role, &op->figures.counters));
+	set_figures(object, &op->figures, report->seconds);
 	for (uint32_t i = 0; i < op->result_count; i++)
 		json_object_set_new(object, op->results[i].name, result_json(&op->results[i]));
 	return object;
@@ -130,7 +138,7 @@ char *report_json(const struct report *report)
 	json_t *root = json_object(), *total = json_object(), *operators = json_array();
 	struct engine_figures sum;
 	report_total(report, &sum);
-	set_figures(total, &sum, report->seconds, sum.counters.records_in);
+	set_figures(total, &sum, report->seconds);
 	for (uint32_t i = 0; i < report->operator_count; i++)
 		json_array_append_new(operators, operator_json(report, &report->operators[i]));
 	json_object_set_new(root, "schema", json_string("weir-report-1"));
@@ -146,14 +154,6 @@ char *report_json(const struct report *report)
 	json_decref(root);
 	VERIFY(text);
 	return text;
-}
-
-static uint64_t dropped_total(const struct weir_counters *c)
-{
-	uint64_t total = 0;
-	for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
-		total += c->dropped[d];
-	return total;
 }
 
 static int id_width(const struct report *report)
@@ -194,8 +194,8 @@ void report_print(const struct report *report, FILE *out)
 		fprintf(out,
 			"%-*s %-16s %5u %12" PRIu64 " %12" PRIu64 " %9" PRIu64 " %4.0f%% %5.0f%%",
 			width, op->id, op->kind, f->tasks, f->counters.records_in,
-			f->counters.records_out, dropped_total(&f->counters),
-			100 * f->busy_share, 100 * f->backpressured_share);
+			f->counters.records_out, dropped_total(&f->counters), 100 * f->busy_share,
+			100 * f->backpressured_share);
 		print_results(op, out);
 		fputc('\n', out);
 	}

@@ -37,7 +37,7 @@ struct report {
 void report_collect(struct report *report, struct job *job, const struct job_plan *plan,
 	const struct engine *engine);
 
-// Total of the job: in are the records of the sources, out those that reached the sinks; shares
+// Total of the job: in are the records that sources read, out those that reached the sinks; shares
 // are of the workers' time.
 void report_total(const struct report *report, struct engine_figures *ret_total);
 

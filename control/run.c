@@ -54,10 +54,11 @@ static void stop_signals(sigset_t *set)
 static int place(struct run *run, const struct topology *topology, uint32_t workers)
 {
 	const struct placement_request request = {.graph = &run->planned.graph,
-		.workers = workers, .cpus = run->job.cpus, .cpu_count = run->job.cpu_count};
+		.workers = workers,
+		.cpus = run->job.cpus,
+		.cpu_count = run->job.cpu_count};
 	struct placement placement;
-	int rc = placement_compute(
-		topology, &request, &placement, run->error, sizeof(run->error));
+	int rc = placement_compute(topology, &request, &placement, run->error, sizeof(run->error));
 	if (rc < 0) {
 		fail(run, *run->error ? run->error : strerror(-rc));
 		return EXIT_USE;
@@ -149,8 +150,7 @@ static enum engine_state attend(struct run *run)
 			break;
 		take_signals(run);
 		if (terminal && polls % PROGRESS_POLLS == 0)
-			progress_show(&progress, source_records(run),
-				engine_seconds(run->engine));
+			progress_show(&progress, source_records(run), engine_seconds(run->engine));
 	}
 	progress_clear(&progress);
 	return state;
@@ -190,7 +190,7 @@ static int finish(struct run *run, enum engine_state state)
 	struct report report = {.job = run->job.name, .workers = run->planned.plan.worker_count};
 	report.error = conclude(run, state);
 	report.seconds = engine_seconds(run->engine);
-	report.state = report.error		    ? "failed"
+	report.state = report.error           ? "failed"
 		: state == ENGINE_INTERRUPTED ? "interrupted"
 					      : "finished";
 	report_collect(&report, &run->job, &run->planned.plan, run->engine);
@@ -208,13 +208,15 @@ static int open_report(struct run *run)
 	const char *path = run->options->report;
 	if (!path)
 		return EXIT_DONE;
-	int rc = output_file_open(
-		&run->report_file, path, run->report_buffer, sizeof(run->report_buffer));
+	int rc = output_file_open(&run->report_file, path, run->report_buffer,
+		sizeof(run->report_buffer));
 	run->report_open = rc == 0;
 	if (rc == 0)
 		return EXIT_DONE;
-	fprintf(stderr, "--report %s: cannot be written: %s; name a file in a directory that "
-			"exists\n", path, strerror(-rc));
+	fprintf(stderr,
+		"--report %s: cannot be written: %s; name a file in a directory that "
+		"exists\n",
+		path, strerror(-rc));
 	return EXIT_USE;
 }
 
@@ -223,8 +225,10 @@ int run_job(const struct run_options *options)
 	struct run *run = calloc(1, sizeof(*run));
 	run->options = options;
 	run->signals = -1;
-	const struct job_source source = {.file = options->file, .sets = options->sets,
-		.set_count = options->set_count, .kinds = weir_operators};
+	const struct job_source source = {.file = options->file,
+		.sets = options->sets,
+		.set_count = options->set_count,
+		.kinds = weir_operators};
 	job_load(&run->job, &source);
 	errors_print(&run->job.errors, stderr);
 	int code = run->job.errors.count ? EXIT_USE : open_report(run);
@@ -245,8 +249,8 @@ int run_job(const struct run_options *options)
 }
 
 static const char doc[] =
-	"Run a job until its input ends, or until Ctrl-C: that stops the sources and publishes what "
-	"is done; a second Ctrl-C publishes nothing.\v"
+	"Run a job until its input ends, or until Ctrl-C: that stops the sources and publishes "
+	"what is done; a second Ctrl-C publishes nothing.\v"
 	"  weir run examples/nexmark/q5.yaml\n"
 	"  weir run --workers 2 --set source.events=10000000 --report q5.json "
 	"examples/nexmark/q5.yaml\n\n"
@@ -260,8 +264,10 @@ static const char doc[] =
 	"done, 1 the job failed, 2 wrong use or a mistake in the job file.";
 
 static const struct argp_option options[] = {
-	{"workers", 'w', "N", 0, "Worker threads, each on a core of its own; by default one a core "
-				 "but one, at least 1", 0},
+	{"workers", 'w', "N", 0,
+		"Worker threads, each on a core of its own; by default one a core "
+		"but one, at least 1",
+		0},
 	{"set", 's', "OPERATOR.PARAMETER=VALUE", 0, "Change the job before it is checked", 0},
 	{"report", 'r', "FILE", 0, "Write the figures of the run to FILE, as JSON", 0},
 	{0},

@@ -44,7 +44,8 @@ static uint32_t choose_parallelism(struct job *job, const struct job_operator *o
 // The fields that cross to the operator: those it reads, and its keys.
 static uint64_t fields_needed(const struct weir_plan *plan, const struct weir_schema *produced)
 {
-	uint64_t all = produced->field_count == 64 ? UINT64_MAX : (1ULL << produced->field_count) - 1;
+	uint64_t all =
+		produced->field_count == 64 ? UINT64_MAX : (1ULL << produced->field_count) - 1;
 	uint64_t needed = plan->fields_used;
 	for (uint32_t i = 0; i < plan->key_count; i++)
 		needed |= 1ULL << plan->keys[i];
@@ -64,8 +65,8 @@ static const struct weir_schema *narrow(struct heap *heap, const struct weir_sch
 		if (!(needed >> i & 1))
 			continue;
 		fields[schema->field_count] = i;
-		int rc = schema_add(
-			schema, field->name, field->type, field->precision, field->scale);
+		int rc = schema_add(schema, field->name, field->type, field->precision,
+			field->scale);
 		VERIFY(rc == 0);
 	}
 	schema_layout(schema);
@@ -101,8 +102,8 @@ static struct stage *stage_add(struct stages *stages, uint32_t op, uint32_t from
 {
 	uint32_t index = stages->count++;
 	struct stage *s = &stages->stage[index];
-	*s = (struct stage){.op = op, .index = op, .from = from, .chain = index,
-		.next = STAGE_NONE};
+	*s = (struct stage){
+		.op = op, .index = op, .from = from, .chain = index, .next = STAGE_NONE};
 	return s;
 }
 
@@ -157,8 +158,7 @@ static int add_reader(struct job *job, struct stages *stages, uint32_t index, ui
 	uint32_t from = final_stage(stages, op->input);
 	bool only_consumer = job->operators[op->input].consumers == 1;
 	const struct weir_schema *produced = plan_output(stages->stage[from].plan, op->output_name);
-	struct weir_plan *plan =
-		plan_against(job, index, stages->stage[from].plan, produced);
+	struct weir_plan *plan = plan_against(job, index, stages->stage[from].plan, produced);
 	if (!plan)
 		return -EINVAL;
 	uint32_t upstream = stages->stage[from].parallelism;

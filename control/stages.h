@@ -10,9 +10,9 @@
 enum { STAGES_MAX = 2 * JOB_OPERATORS_MAX };
 
 struct stage {
-	uint32_t op;       // of the job
-	uint32_t index;    // operator_index of the plan; a partial one's is its own
-	uint32_t from;     // stage it reads from, STAGE_NONE: a source
+	uint32_t op;    // of the job
+	uint32_t index; // operator_index of the plan; a partial one's is its own
+	uint32_t from;  // stage it reads from, STAGE_NONE: a source
 	uint32_t parallelism;
 	uint32_t chain; // index of the chain's first stage
 	uint32_t next;  // the stage fused behind this one, STAGE_NONE: the last

@@ -4,8 +4,8 @@
 #include <stdint.h>
 
 struct suggestion {
-	const char *word;     // what was written
-	const char *best;     // the nearest word so far, NULL: none is near
+	const char *word; // what was written
+	const char *best; // the nearest word so far, NULL: none is near
 	uint32_t best_distance;
 };
 

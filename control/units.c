@@ -15,8 +15,8 @@ static const struct unit duration_units[] = {{"d", 86400000000000}, {"h", 360000
 	{"m", 60000000000}, {"s", 1000000000}, {"ms", 1000000}, {"us", 1000}, {"ns", 1}, {NULL, 0}};
 static const struct unit size_units[] = {{"TiB", 1LL << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20},
 	{"KiB", 1 << 10}, {"B", 1}, {NULL, 0}};
-static const struct unit rate_units[] = {{"G/s", 1000000000}, {"M/s", 1000000}, {"k/s", 1000},
-	{"/s", 1}, {NULL, 0}};
+static const struct unit rate_units[] = {
+	{"G/s", 1000000000}, {"M/s", 1000000}, {"k/s", 1000}, {"/s", 1}, {NULL, 0}};
 
 static const struct unit *unit_find(const struct unit *units, const char *name)
 {

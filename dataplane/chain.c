@@ -105,6 +105,8 @@ enum weir_flow weir_emit(struct weir_context *ctx, const struct weir_batch *batc
 
 enum weir_flow weir_emit_watermark(struct weir_context *ctx, int64_t watermark_ns)
 {
+	ASSERT(ctx->produced == ctx->link->produced_before);
+	ctx->link->marks++;
 	return chain_watermark(ctx->link->next, watermark_ns);
 }
 

@@ -18,6 +18,8 @@ struct chain_link {
 	struct weir_counters counters;
 	uint32_t operator_index;
 	bool emits_packed; // records_out is the next link's records_in
+	uint64_t marks;           // source: watermarks emitted
+	uint64_t produced_before; // source: records before this call of produce
 	enum chain_pending pending;
 	struct weir_batch batch;
 	int64_t watermark_ns;

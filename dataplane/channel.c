@@ -47,10 +47,11 @@ static void drain_sender(struct sender *s)
 {
 	free_mbufs(s->credit, s->credit_count);
 	free_mbufs(s->control, s->control_count);
+	free_mbufs(s->out, s->out_count);
 	rte_pktmbuf_free(s->open);
 	s->open = NULL;
 	s->write = s->limit = NULL;
-	s->items = s->credit_count = s->control_count = 0;
+	s->items = s->credit_count = s->control_count = s->out_count = 0;
 }
 
 static void drain_receiver(struct receiver *r)

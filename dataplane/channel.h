@@ -49,6 +49,8 @@ struct sender {
 	uint32_t credit_count, control_count;
 	int64_t opened_ns;
 	struct retention retention;
+	uint32_t out_count; // sealed frames not yet in the ring
+	struct rte_mbuf *out[CHANNEL_BURST];
 	struct rte_mbuf *credit[CHANNEL_FRAMES_MAX];
 	struct rte_mbuf *control[CHANNEL_CONTROL_FRAMES];
 };
@@ -108,8 +110,11 @@ static inline void sender_commit(struct sender *s, uint32_t bytes)
 	s->items++;
 }
 
-// Send the open frame, if it holds anything.  Returns false when it must wait for a resend.
+// Seal the open frame, if it holds anything.  Returns false when it must wait for a resend.
 bool sender_flush(struct sender *s);
+
+// Hand sealed frames to the receiver. Once a step, behind everything else.
+void sender_push(struct sender *s);
 
 // Send a control mark behind everything so far.  Returns false when the control reserve is used
 // up; try again after the receiver has given frames back.

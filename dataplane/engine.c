@@ -176,13 +176,23 @@ double engine_seconds(const struct engine *e)
 	return (double)(until - e->started_ns) / 1e9;
 }
 
+// Records that went into a link, or through it: who passes packed runs on untouched leaves the
+// counting to whoever walks them.
+static uint64_t records_into(const struct task *t, uint32_t i)
+{
+	while (t->links[i].emits_packed && t->links[i].counters.records_in == 0 &&
+		i + 1 < t->link_count)
+		i++;
+	return t->links[i].counters.records_in;
+}
+
 static void add_counters(struct engine_figures *figures, const struct task *t, uint32_t i)
 {
 	const struct weir_counters *c = &t->links[i].counters;
-	figures->counters.records_in += c->records_in;
+	bool source = t->links[i].kind->role == WEIR_SOURCE;
+	figures->counters.records_in += source ? 0 : records_into(t, i);
 	figures->counters.records_out += t->links[i].emits_packed && i + 1 < t->link_count &&
-			t->links[i].kind->role != WEIR_SOURCE ?
-		t->links[i + 1].counters.records_in : c->records_out;
+			!source ? records_into(t, i + 1) : c->records_out;
 	for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
 		figures->counters.dropped[d] += c->dropped[d];
 }

@@ -1,6 +1,7 @@
 #include <rte_lcore.h>
 #include <rte_pause.h>
 #include <sched.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "dataplane/engine_parts.h"
@@ -48,6 +49,9 @@ void *engine_worker_main(void *argument)
 {
 	struct engine_worker *w = argument;
 	const struct engine_config *config = &w->engine->config;
+	char name[16];
+	snprintf(name, sizeof(name), "weir-worker-%u", w->index);
+	pthread_setname_np(pthread_self(), name); // for top -H and the like
 	pin_thread((unsigned)config->worker_cpus[w->index]);
 	bool registered = rte_thread_register() == 0;
 	if (config->on_worker != NULL)

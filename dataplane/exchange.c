@@ -100,18 +100,16 @@ static enum weir_flow finish(void *self, struct weir_context *ctx)
 	return exchange_mark(x, FRAME_END, x->end_watermark, 0);
 }
 
-bool exchange_flush(struct exchange *x, int64_t now_ns, int64_t max_age_ns)
+void exchange_flush(struct exchange *x, int64_t now_ns, int64_t max_age_ns)
 {
-	bool open = false;
 	for (uint32_t i = 0; i < x->sender_count; i++) {
 		struct sender *s = &x->senders[i];
 		if (s->resend != s->next_number)
 			sender_resend(s);
 		if (s->items != 0 && now_ns - s->opened_ns >= max_age_ns)
 			sender_flush(s);
-		open |= s->items != 0;
+		sender_push(s);
 	}
-	return open;
 }
 
 const struct weir_operator exchange_operator = {

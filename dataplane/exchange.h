@@ -53,8 +53,8 @@ int exchange_create(struct exchange *x, const struct plan_task *task, struct sen
 enum weir_flow exchange_mark(struct exchange *x, enum frame_type type, int64_t watermark_ns,
 	uint32_t epoch);
 
-// Send open frames that are older than max_age_ns.  Returns whether any remains open.
-bool exchange_flush(struct exchange *x, int64_t now_ns, int64_t max_age_ns);
+// The end of a step: hand over what is sealed, open frames older than max_age_ns included.
+void exchange_flush(struct exchange *x, int64_t now_ns, int64_t max_age_ns);
 
 // The kernel that serves an edge best (dataplane/exchange_kernels.c).
 exchange_kernel exchange_choose_kernel(struct exchange_edge *edge);

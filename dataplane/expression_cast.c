@@ -1,7 +1,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "dataplane/expression_eval.h"
@@ -107,33 +106,30 @@ static int to_int64(const struct cast *c, const union node_value *v, union node_
 
 static int to_float64(const struct cast *c, const union node_value *v, union node_value *out)
 {
-	char text[DECIMAL_TEXT_BYTES];
 	if (c->from == WEIR_INT64) {
 		out->real = (double)v->integer;
 		return 0;
 	}
 	if (c->from == WEIR_STRING)
 		return value_float64_parse(v->text.data, v->text.length, &out->real);
-	// Through text, so that it is rounded once.
-	uint32_t length = decimal_print(v->decimal, c->from_scale, text);
-	return value_float64_parse((const uint8_t *)text, length, &out->real);
+	out->real = decimal_to_float64(v->decimal, c->from_scale);
+	return 0;
 }
 
 static int to_decimal(const struct cast *c, const union node_value *v, union node_value *out)
 {
-	char text[512];
 	__int128 value;
+	bool fits;
 	if (c->from == WEIR_STRING)
 		return decimal_parse(v->text.data, v->text.length, c->precision, c->scale,
 			&out->decimal);
-	if (c->from == WEIR_FLOAT64) {
-		int length = snprintf(text, sizeof(text), "%.*f", c->scale + 3, v->real);
-		return decimal_parse(text, (uint32_t)length, c->precision, c->scale, &out->decimal);
-	}
-	bool integer = c->from == WEIR_INT64;
-	if (!decimal_rescale(integer ? v->integer : v->decimal, integer ? 0 : c->from_scale,
-		    c->scale, &value) ||
-		!decimal_fits(value, c->precision))
+	if (c->from == WEIR_FLOAT64)
+		fits = decimal_from_float64(v->real, c->scale, &value);
+	else if (c->from == WEIR_INT64)
+		fits = decimal_rescale(v->integer, 0, c->scale, &value);
+	else
+		fits = decimal_rescale(v->decimal, c->from_scale, c->scale, &value);
+	if (!fits || !decimal_fits(value, c->precision))
 		return -ERANGE;
 	out->decimal = value;
 	return 0;

@@ -96,7 +96,7 @@ struct token {
 	enum token_kind kind;
 	uint32_t position;
 	uint32_t length;   // in the source text
-	const char *text;  // NAME, SYMBOL: in the source; QUOTED, STRING: unquoted, in the lexer's room
+	const char *text;  // NAME, SYMBOL: in the source; else unquoted, in the lexer's room
 	uint32_t text_length;
 	__int128 digits;
 	uint8_t precision, scale;

@@ -117,8 +117,10 @@ static void parse_type(struct compiler *c, struct weir_field *ret_type)
 	}
 	text[used] = '\0';
 	if (type_parse(text, ret_type) != 0)
-		compiler_fail(c, position, "`%s` is no type; use bool, int64, float64, decimal(p,s),"
-			" timestamp, string or bytes", text);
+		compiler_fail(c, position,
+			"`%s` is no type; use bool, int64, float64, decimal(p,s),"
+			" timestamp, string or bytes",
+			text);
 }
 
 static uint16_t parse_cast(struct compiler *c, uint32_t position)
@@ -221,7 +223,8 @@ static uint16_t parse_primary(struct compiler *c)
 		return type_decimal_literal(c, &t);
 	case TOKEN_REAL:
 		next(c);
-		return type_literal(c, t.position, WEIR_FLOAT64, (union node_value){.real = t.real});
+		return type_literal(c, t.position, WEIR_FLOAT64,
+			(union node_value){.real = t.real});
 	case TOKEN_DURATION:
 		next(c);
 		return type_literal(c, t.position, TYPE_DURATION,

@@ -132,8 +132,10 @@ uint16_t type_timestamp_literal(struct compiler *c, uint32_t position, struct we
 {
 	int64_t ns;
 	if (!c->failed && time_parse(text.data, text.length, &ns) != 0)
-		return compiler_fail(c, position, "`%.*s` is no time between 1678 and 2261; write it"
-			" as 2001-02-03T04:05:06Z", (int)text.length, text.data);
+		return compiler_fail(c, position,
+			"`%.*s` is no time between 1678 and 2261; write it"
+			" as 2001-02-03T04:05:06Z",
+			(int)text.length, text.data);
 	return c->failed ? NODE_NONE : literal(c, position, timestamp,
 					       (union node_value){.integer = ns});
 }
@@ -402,8 +404,8 @@ static uint16_t call_text(struct compiler *c, enum node_op op, uint32_t position
 			args[0]);
 	for (uint32_t i = 1; i < count; i++)
 		if (at(c, args[i])->type != WEIR_INT64)
-			return fail_types(c, position, "substring's start and length are int64, not",
-				args[i], args[i]);
+			return fail_types(c, position,
+				"substring's start and length are int64, not", args[i], args[i]);
 	return make(c, op, position, op == NODE_LENGTH ? int64 : type, args, count);
 }
 

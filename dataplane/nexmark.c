@@ -26,6 +26,9 @@ enum {
 	MEAN_PERSON = 200,
 	MEAN_AUCTION = 500,
 	MEAN_BID = 100,
+	// At most, with the field `scheduled`: 46 bids of 152 bytes, 3 auctions, a person of 312.
+	AUCTION_BYTES = 648,
+	EPOCH_BYTES = 46 * 152 + 3 * AUCTION_BYTES + 312,
 };
 
 #define NS_PER_MS INT64_C(1000000)
@@ -366,6 +369,18 @@ uint32_t nexmark_record(const struct nexmark *n, uint64_t number, uint8_t *out)
 		draft_bid(n, &d);
 	}
 	return record_length(out);
+}
+
+// A whole group has the events that it would have in order; a part of it may be any of them.
+uint64_t nexmark_bytes_max(const struct nexmark *n)
+{
+	if (n->group % SHUFFLE_PRIME == 0)
+		return n->events * AUCTION_BYTES;
+	uint64_t part = n->events % n->group;
+	uint64_t whole_bytes = ((n->events - part) / PER_EPOCH + 1) * EPOCH_BYTES;
+	uint64_t part_bytes = part * AUCTION_BYTES;
+	uint64_t group_bytes = (n->group / PER_EPOCH + 2) * EPOCH_BYTES;
+	return whole_bytes + (part_bytes < group_bytes ? part_bytes : group_bytes);
 }
 
 int64_t nexmark_due_ns(uint64_t pace, uint64_t number)

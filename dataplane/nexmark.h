@@ -11,8 +11,6 @@ enum nexmark_kind { NEXMARK_PERSON, NEXMARK_AUCTION, NEXMARK_BID, NEXMARK_KINDS 
 
 #define NEXMARK_BASE_MS INT64_C(1436918400000) // 2015-07-15T00:00:00Z
 #define NEXMARK_RECORD_ROOM 1024u              // bytes nexmark_record may touch
-#define NEXMARK_EPOCH_EVENTS 50u  // any so many events in a row, from a multiple of it, take
-#define NEXMARK_EPOCH_BYTES 9248u // at most so many bytes; 7,764 on average when not scheduled
 #define NEXMARK_RATE_MAX INT64_C(2147483647)
 #define NEXMARK_GROUP_MAX INT64_C(1000000000)
 #define NEXMARK_EVENTS_MAX INT64_C(1000000000000000)
@@ -21,12 +19,13 @@ struct nexmark {
 	uint64_t events;   // numbers 0 to events - 1
 	uint64_t group;    // events are out of order within groups of so many; 1: in order
 	uint64_t delay_us; // event time from one event to the next
-	// Not 0: records end in a field `scheduled`, int64: ns from the start of the job to when the
-	// event is due at so many a second.
+	// Not 0: records end in a field `scheduled`, int64: ns from the start of the job to when
+	// the event is due at so many a second.
 	uint64_t pace;
 };
 
-// Set up, not scheduled, for `rate` events a second of event time. Bounds above; each at least 1, events may be 0.
+// Set up, not scheduled, for `rate` events a second of event time. Bounds above; each at least 1,
+// events may be 0.
 // Returns 0, -EINVAL (out of bounds) or -ERANGE (event time would leave what int64 ns can hold).
 int nexmark_init(struct nexmark *n, int64_t events, int64_t rate, int64_t group);
 
@@ -38,6 +37,10 @@ void nexmark_schema(enum nexmark_kind kind, struct weir_schema *ret_schema);
 // Write the record of event `number` to `out` (aligned to 8, NEXMARK_RECORD_ROOM bytes).
 // Thread: any.  Returns its length.
 uint32_t nexmark_record(const struct nexmark *n, uint64_t number, uint8_t *out);
+
+// Room for the records of all events, one after the other: at least what they take, and where the
+// group is no multiple of 953 (which makes a few events come many times) at most a fifth more.
+uint64_t nexmark_bytes_max(const struct nexmark *n);
 
 // The watermark when event `number` is due: no event from `number` on is earlier.
 int64_t nexmark_watermark_ns(const struct nexmark *n, uint64_t number);

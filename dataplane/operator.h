@@ -85,7 +85,8 @@ enum weir_flow weir_fail(struct weir_context *ctx, const char *format, ...)
 // again. On WEIR_FULL emit nothing more and return WEIR_FULL.
 enum weir_flow weir_emit(struct weir_context *ctx, const struct weir_batch *batch);
 
-// Source only: promise that no later record has a time before watermark_ns. Same rules.
+// Source only: promise that no later record has a time before watermark_ns. Same rules; at most
+// one between two records, and none behind records emitted in the same call of produce.
 enum weir_flow weir_emit_watermark(struct weir_context *ctx, int64_t watermark_ns);
 
 static inline void weir_drop(struct weir_context *ctx, enum weir_drop reason, uint64_t records)
@@ -122,7 +123,8 @@ struct weir_operator {
 	int (*create)(struct weir_context *ctx, const struct weir_plan *plan, void **ret_self);
 	void (*destroy)(void *self); // NULL-safe; without publish before it, leaves nothing visible
 
-	// Source: emit at most records_max records from the current position.
+	// Source: emit the watermark that is due, if any, then at most records_max records, which
+	// may be 0.
 	enum weir_flow (*produce)(void *self, struct weir_context *ctx, uint64_t records_max);
 
 	// Consume rows of `in` (move its position) until it is empty or the output is full. Emitted

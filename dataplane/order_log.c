@@ -25,9 +25,9 @@ static struct order_entry *entry_at(const struct order_log *log, uint64_t index)
 void order_log_append(struct order_log *log, const struct order_entry *entry)
 {
 	ASSERT(!order_log_replaying(log));
-	if (entry->kind == ORDER_CONSUMED && log->next > log->sealed) {
+	if (entry->kind <= ORDER_READ && log->next > log->sealed) {
 		struct order_entry *last = entry_at(log, log->next - 1);
-		if (last->kind == ORDER_CONSUMED && last->input == entry->input) {
+		if (last->kind == entry->kind && last->input == entry->input) {
 			ASSERT(entry->position >= last->position);
 			*last = *entry;
 			return;

@@ -7,13 +7,14 @@
 
 enum order_kind {
 	ORDER_CONSUMED, // of `input`, all items below `position`
+	ORDER_READ,     // source: all records below `position`
 	ORDER_BARRIER,  // source: barrier `epoch` behind record `position`
 	ORDER_STOPPED,  // source: interrupted behind record `position`
 };
 
 struct order_entry {
 	uint64_t position;
-	uint64_t checksum; // CONSUMED: of all items of the input below `position`
+	uint64_t checksum; // CONSUMED: of the input's items below `position`; else marks so far
 	uint32_t epoch;    // BARRIER
 	uint16_t input;    // CONSUMED: index among the task's inputs
 	uint16_t kind;
@@ -43,7 +44,8 @@ static inline bool order_log_replaying(const struct order_log *log)
 	return log->replay != log->next;
 }
 
-// Thread: owner.  Append while live; consecutive CONSUMED entries of one input become one.
+// Thread: owner.  Append while live; consecutive CONSUMED entries of one input become one, as do
+// READ ones.
 // The log must not be full.
 void order_log_append(struct order_log *log, const struct order_entry *entry);
 

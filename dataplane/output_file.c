@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -36,14 +37,18 @@ int output_file_open(struct output_file *file, const char *path, uint8_t *buffer
 		return -ENAMETOOLONG;
 	memcpy(file->path, path, length + 1);
 	struct stat there;
-	if (length == 0 || path[length - 1] == '/' ||
-		(stat(path, &there) == 0 && S_ISDIR(there.st_mode)))
-		return length == 0 ? -ENOENT : -EISDIR;
+	bool exists = stat(path, &there) == 0;
+	if (length == 0)
+		return -ENOENT;
+	if (path[length - 1] == '/' || (exists && S_ISDIR(there.st_mode)))
+		return -EISDIR;
+	if (exists && !S_ISREG(there.st_mode))
+		return -EINVAL; // renaming over it would destroy it
 	const char *slash = strrchr(path, '/');
 	return temporary_open(file, slash ? (int)(slash + 1 - path) : 0);
 }
 
-static int flush(struct output_file *file)
+int output_file_flush(struct output_file *file)
 {
 	size_t done = 0;
 	while (done < file->used) {
@@ -61,7 +66,7 @@ uint8_t *output_file_reserve(struct output_file *file, size_t bytes, int *ret_er
 {
 	ASSERT(bytes <= file->room);
 	if (file->room - file->used < bytes) {
-		int error = flush(file);
+		int error = output_file_flush(file);
 		if (error) {
 			*ret_error = error;
 			return NULL;
@@ -79,7 +84,7 @@ int output_file_write(struct output_file *file, const void *data, size_t bytes)
 		file->used += part;
 		from += part;
 		bytes -= part;
-		int error = file->used == file->room ? flush(file) : 0;
+		int error = file->used == file->room ? output_file_flush(file) : 0;
 		if (error)
 			return error;
 	}
@@ -88,7 +93,7 @@ int output_file_write(struct output_file *file, const void *data, size_t bytes)
 
 int output_file_sync(struct output_file *file)
 {
-	int error = flush(file);
+	int error = output_file_flush(file);
 	if (!error && fsync(file->fd) < 0)
 		error = -errno;
 	return error;

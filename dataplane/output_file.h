@@ -15,7 +15,7 @@ struct output_file {
 
 // Begin the file at `path`, which may exist and then stays as it is until published.
 // Owns: `buffer`, of `room` bytes, stays the caller's and in use until the file is closed.
-// Returns 0 or -errno, among them -EISDIR and -ENAMETOOLONG.
+// Returns 0 or -errno, among them -EISDIR, -ENAMETOOLONG and -EINVAL (a device, a pipe …).
 int output_file_open(struct output_file *file, const char *path, uint8_t *buffer, size_t room);
 
 // Append. The file system is called only when the buffer is full.  Returns 0 or -errno.
@@ -28,6 +28,9 @@ static inline void output_file_use(struct output_file *file, size_t bytes)
 {
 	file->used += bytes;
 }
+
+// Empty the buffer.  Returns 0 or -errno.
+int output_file_flush(struct output_file *file);
 
 // Everything is on disk after this, but not yet to be seen; publish does so by itself.
 int output_file_sync(struct output_file *file);

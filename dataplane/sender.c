@@ -108,6 +108,16 @@ static void fill_header(const struct sender *s, struct frame_header *h, enum fra
 	};
 }
 
+void sender_push(struct sender *s)
+{
+	if (s->out_count == 0)
+		return;
+	uint32_t sent = rte_ring_sp_enqueue_bulk(s->channel->forward, (void **)s->out,
+		s->out_count, NULL);
+	VERIFY(sent == s->out_count); // the ring has room for all the channel's mbufs
+	s->out_count = 0;
+}
+
 static void enqueue(struct sender *s, struct rte_mbuf *mbuf)
 {
 	struct frame_header *h = header_of(mbuf);
@@ -115,7 +125,9 @@ static void enqueue(struct sender *s, struct rte_mbuf *mbuf)
 	mbuf->pkt_len = h->length;
 	if (s->channel->config.checksum)
 		h->crc32c = frame_crc(h, h->length);
-	VERIFY(rte_ring_sp_enqueue(s->channel->forward, mbuf) == 0);
+	s->out[s->out_count++] = mbuf;
+	if (s->out_count == CHANNEL_BURST)
+		sender_push(s);
 }
 
 // A new item run: number it, keep a copy where recovery needs one, send it.
@@ -250,6 +262,7 @@ void sender_trim(struct sender *s)
 
 void sender_succeed(struct sender *s, uint64_t next_number, uint64_t incarnation)
 {
+	sender_push(s); // the receiver drops and returns them: of a fenced incarnation
 	if (s->open != NULL)
 		s->credit[s->credit_count++] = s->open;
 	s->open = NULL;

@@ -305,31 +305,42 @@ static uint64_t records_allowed(const struct task *t)
 	return allowed;
 }
 
-// An event that the log names here, or that is asked for now.  Returns its kind, or -1.
-static int source_event(struct task *t, uint32_t *ret_epoch)
+// What a source read, and the events between, in the order log.
+static void log_source(struct task *t, enum order_kind kind, uint32_t epoch)
 {
-	if (t->recovery && order_log_replaying(&t->log)) {
-		const struct order_entry *entry = order_log_current(&t->log);
-		if (entry->position != t->produced)
-			return -1;
-		*ret_epoch = entry->epoch;
-		return entry->kind;
-	}
-	if (atomic_load_explicit(&t->control->interrupt, memory_order_acquire))
-		return ORDER_STOPPED;
-	*ret_epoch = atomic_load_explicit(&t->control->epoch, memory_order_acquire);
-	return *ret_epoch > t->epoch ? ORDER_BARRIER : -1;
+	if (!t->recovery || order_log_replaying(&t->log))
+		return;
+	order_log_append(&t->log, &(struct order_entry){.kind = kind, .position = t->produced,
+		.checksum = t->links[0].marks, .epoch = epoch});
 }
 
-static void note_event(struct task *t, int kind, uint32_t epoch)
+// An event that is asked for now: chosen freely, so it is written down.  Returns its kind, or -1.
+static int free_event(struct task *t, uint32_t *ret_epoch)
 {
-	if (!t->recovery)
-		return;
-	if (order_log_replaying(&t->log))
+	int event = -1;
+	*ret_epoch = atomic_load_explicit(&t->control->epoch, memory_order_acquire);
+	if (atomic_load_explicit(&t->control->interrupt, memory_order_acquire))
+		event = ORDER_STOPPED;
+	else if (*ret_epoch > t->epoch)
+		event = ORDER_BARRIER;
+	if (event >= 0)
+		log_source(t, (enum order_kind)event, *ret_epoch);
+	return event;
+}
+
+// The event that the log names here, else a free one.  Returns its kind, or -1.
+static int source_event(struct task *t, uint32_t *ret_epoch)
+{
+	while (t->recovery && order_log_replaying(&t->log)) {
+		const struct order_entry *entry = order_log_current(&t->log);
+		if (entry->position != t->produced || entry->checksum != t->links[0].marks)
+			return -1;
 		order_log_obeyed(&t->log);
-	else
-		order_log_append(&t->log, &(struct order_entry){.kind = (uint16_t)kind,
-			.position = t->produced, .epoch = epoch});
+		*ret_epoch = entry->epoch;
+		if (entry->kind != ORDER_READ)
+			return entry->kind;
+	}
+	return free_event(t, ret_epoch);
 }
 
 static void end_source(struct task *t, bool interrupted)
@@ -343,22 +354,25 @@ static void end_source(struct task *t, bool interrupted)
 	settle(t, chain_watermark(head(t), INT64_MAX));
 }
 
+static uint32_t obey_event(struct task *t, int event, uint32_t epoch)
+{
+	if (event == ORDER_STOPPED) {
+		end_source(t, true);
+	} else {
+		t->epoch = epoch;
+		t->barrier_due = true;
+	}
+	return 1;
+}
+
 static uint32_t produce(struct task *t)
 {
+	struct chain_link *source = &t->links[0];
 	uint32_t epoch = 0;
 	int event = source_event(t, &epoch);
-	if (event >= 0) {
-		note_event(t, event, epoch);
-		if (event == ORDER_STOPPED) {
-			end_source(t, true);
-		} else {
-			t->epoch = epoch;
-			t->barrier_due = true;
-		}
-		return 1;
-	}
-	struct chain_link *source = &t->links[0];
-	uint64_t before = source->ctx.produced;
+	if (event >= 0)
+		return obey_event(t, event, epoch);
+	uint64_t before = source->produced_before = source->ctx.produced;
 	enum weir_flow flow =
 		source->kind->produce(source->self, &source->ctx, records_allowed(t));
 	uint64_t records = source->ctx.produced - before;
@@ -366,6 +380,7 @@ static uint32_t produce(struct task *t)
 	source->counters.records_out += records;
 	t->idle_source = flow == WEIR_IDLE;
 	t->deadline_ns = source->ctx.deadline_ns;
+	log_source(t, ORDER_READ, 0);
 	if (flow == WEIR_END)
 		end_source(t, false);
 	else if (flow != WEIR_IDLE)

@@ -18,6 +18,7 @@ static void write_task(const struct task *t, struct snapshot_writer *w)
 	snapshot_u32(w, t->barrier_due);
 	snapshot_i64(w, t->watermark_ns);
 	snapshot_u64(w, t->produced);
+	snapshot_u64(w, t->links[0].marks);
 	snapshot_i64(w, t->exchange.end_watermark);
 	snapshot_u32(w, t->input_count);
 	for (uint32_t i = 0; i < t->input_count; i++) {
@@ -100,6 +101,7 @@ static int read_task(struct task *t, struct snapshot_reader *r)
 	t->barrier_due = snapshot_read_u32(r);
 	t->watermark_ns = snapshot_read_i64(r);
 	t->produced = snapshot_read_u64(r);
+	t->links[0].marks = snapshot_read_u64(r);
 	t->exchange.end_watermark = snapshot_read_i64(r);
 	if (snapshot_read_u32(r) != t->input_count)
 		return -EBADMSG;

@@ -13,4 +13,5 @@ int value_float64_parse(const uint8_t *text, uint32_t bytes, double *ret_value);
 
 // Each returns the text's length; there is no NUL behind it.
 uint32_t value_int64_print(int64_t value, char out[VALUE_TEXT_BYTES]);
-uint32_t value_float64_print(double value, char out[VALUE_TEXT_BYTES]); // the shortest that reads back
+// The shortest text that reads back to the same value.
+uint32_t value_float64_print(double value, char out[VALUE_TEXT_BYTES]);

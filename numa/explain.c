@@ -34,8 +34,8 @@ static size_t neighbour(const struct placement *placement, size_t worker, bool s
 	return placement->worker_count;
 }
 
-static void explain_seat(
-	const struct explain_problem *problem, struct placement *placement, size_t i)
+static void explain_seat(const struct explain_problem *problem, struct placement *placement,
+	size_t i)
 {
 	struct placement_worker *worker = &placement->workers[i];
 	char *reason = worker->reason;
@@ -62,8 +62,8 @@ static void explain_seat(
 }
 
 // Why is the worker not on the node it would like?
-static const char *why_not_on(
-	const struct explain_problem *problem, const struct placement *placement, size_t node)
+static const char *why_not_on(const struct explain_problem *problem,
+	const struct placement *placement, size_t node)
 {
 	size_t taken = 0;
 	for (size_t core = 0; core < problem->topology->core_count; core++) {
@@ -80,8 +80,8 @@ static const char *why_not_on(
 							     : "other traffic weighs more";
 }
 
-static void explain_nic(
-	const struct explain_problem *problem, struct placement *placement, size_t i)
+static void explain_nic(const struct explain_problem *problem, struct placement *placement,
+	size_t i)
 {
 	const struct topology *t = problem->topology;
 	const uint64_t *nic = &problem->nic[i * t->node_count];
@@ -101,8 +101,8 @@ static void explain_nic(
 }
 
 // The worker this one talks to most, of equals the closest; itself if it talks to none.
-static size_t main_peer(
-	const struct explain_problem *problem, const struct placement *placement, size_t i)
+static size_t main_peer(const struct explain_problem *problem, const struct placement *placement,
+	size_t i)
 {
 	const uint64_t *traffic = &problem->traffic[i * placement->worker_count];
 	size_t own_pu = placement->workers[i].pu_index, best = i;
@@ -119,8 +119,8 @@ static size_t main_peer(
 	return best;
 }
 
-static void explain_peer(
-	const struct explain_problem *problem, struct placement *placement, size_t i)
+static void explain_peer(const struct explain_problem *problem, struct placement *placement,
+	size_t i)
 {
 	const struct topology *t = problem->topology;
 	size_t peer = main_peer(problem, placement, i);
@@ -136,11 +136,19 @@ static void explain_peer(
 			b->node < 0 ? "that is unknown" : why_not_on(problem, placement, b->node));
 		return;
 	}
-	const char *shared = own_core == peer_core          ? "core"
-			     : a->l2 >= 0 && a->l2 == b->l2 ? "L2 cache"
-			     : a->l3 >= 0 && a->l3 == b->l3 ? "L3 cache"
-							    : "node";
+	const char *shared = own_core == peer_core ? "core"
+		: a->l2 >= 0 && a->l2 == b->l2     ? "L2 cache"
+		: a->l3 >= 0 && a->l3 == b->l3     ? "L3 cache"
+						   : "node";
 	add(reason, "; one %s with worker %zu, to which it talks most", shared, peer);
+}
+
+static bool has_task(const struct placement *placement, size_t worker)
+{
+	for (size_t i = 0; i < placement->task_count; i++)
+		if (placement->tasks[i].worker == worker)
+			return true;
+	return false;
 }
 
 void explain_workers(const struct explain_problem *problem, struct placement *placement)
@@ -149,7 +157,9 @@ void explain_workers(const struct explain_problem *problem, struct placement *pl
 		struct placement_worker *worker = &placement->workers[i];
 		explain_seat(problem, placement, i);
 		explain_nic(problem, placement, i);
-		if (placement->worker_count > 1 && placement->task_count)
+		if (placement->task_count && !has_task(placement, i))
+			add(worker->reason, "; no task for it");
+		else if (placement->task_count && placement->worker_count > 1)
 			explain_peer(problem, placement, i);
 		if (worker->node >= 0)
 			add(worker->reason, "; memory from node %d", worker->node);
@@ -167,9 +177,9 @@ static void consider_peer(const struct placement *placement, struct peer *peers,
 {
 	struct peer *peer = &peers[task];
 	unsigned own = placement->tasks[task].worker;
-	bool better =
-		w > peer->weight || (w == peer->weight && placement->tasks[other].worker == own &&
-					    placement->tasks[peer->task].worker != own);
+	bool better = w > peer->weight ||
+		(w == peer->weight && placement->tasks[other].worker == own &&
+			placement->tasks[peer->task].worker != own);
 	if (w && task != other && better) {
 		peer->task = other;
 		peer->weight = w;

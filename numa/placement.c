@@ -65,7 +65,7 @@ static int check_workers(struct draft *draft)
 	if (!request->cpus && !draft->workers)
 		draft->workers = placement_workers_default(draft->topology);
 	if (request->cpus && draft->workers != request->cpu_count)
-		return refuse(draft, "%u workers, but %zu CPUs are given for them; leave one out",
+		return refuse(draft, "%u workers and a list of CPUs of %zu; leave one of them out",
 			draft->workers, request->cpu_count);
 	if (draft->workers == 0 || draft->workers > WORKERS_MAX)
 		return refuse(draft, "%u workers; give 1 to %d", draft->workers, WORKERS_MAX);

@@ -32,7 +32,10 @@ struct seating {
 	size_t *pu_of;
 	bool *seated;
 	unsigned *component; // of a worker: the lowest worker it is joined to by traffic
-	uint64_t *pull;      // of a worker: its traffic to the seated ones
+	size_t *peers_first; // of worker w: peers[peers_first[w]] up to peers_first[w + 1]
+	unsigned *peers;
+	uint64_t *pull;                   // of a worker: its traffic to the seated ones
+	uint64_t *spread;                 // of a PU: its distance to all seated ones
 	unsigned *pu_users, *core_users;  // workers on it
 	unsigned *node_free, *cache_free; // cores without a worker, the housekeeping one left out
 };
@@ -85,10 +88,11 @@ static uint64_t nic_total(const struct seating *s, unsigned worker)
 static uint64_t cost_of(const struct seating *s, unsigned worker, size_t pu, unsigned apart)
 {
 	uint64_t cost = nic_cost(s, worker, pu);
-	for (unsigned peer = 0; peer < s->problem->workers; peer++) {
-		uint64_t traffic = traffic_of(s, worker, peer);
-		if (traffic && s->seated[peer] && peer != worker && peer != apart)
-			cost += traffic * seating_distance(s->topology, pu, s->pu_of[peer]);
+	for (size_t i = s->peers_first[worker]; i < s->peers_first[worker + 1]; i++) {
+		unsigned peer = s->peers[i];
+		if (s->seated[peer] && peer != apart)
+			cost += traffic_of(s, worker, peer) *
+				seating_distance(s->topology, pu, s->pu_of[peer]);
 	}
 	return cost;
 }
@@ -117,14 +121,15 @@ static uint64_t misfit(uint64_t free, uint64_t needed)
 static struct choice weigh_pu(const struct seating *s, unsigned worker, size_t pu, unsigned needed)
 {
 	const struct topology_core *core = &s->topology->cores[s->topology->pus[pu].core];
-	struct choice choice = {.rank = rank_of(s, pu), .cost = cost_of(s, worker, pu, worker)};
+	struct choice choice = {
+		.rank = rank_of(s, pu),
+		.cost = cost_of(s, worker, pu, worker),
+		.spread = s->spread[pu],
+	};
 	if (core->node >= 0)
 		choice.misfit[0] = misfit(s->node_free[core->node], needed);
 	if (core->l3 >= 0)
 		choice.misfit[1] = misfit(s->cache_free[core->l3], needed);
-	for (unsigned peer = 0; peer < s->problem->workers; peer++)
-		if (s->seated[peer])
-			choice.spread += seating_distance(s->topology, pu, s->pu_of[peer]);
 	return choice;
 }
 
@@ -156,7 +161,7 @@ static bool is_candidate(const struct seating *s, size_t pu)
 	size_t index = s->topology->pus[pu].core;
 	const struct topology_core *core = &s->topology->cores[index];
 	if (s->problem->cpus)
-		return !s->pu_users[pu] && is_given(s, pu);
+		return !s->pu_users[pu];
 	bool housekeeping = index == s->topology->housekeeping;
 	size_t preferred = core->pu_first + (housekeeping ? core->pu_count - 1 : 0);
 	return pu == preferred || s->core_users[index];
@@ -193,6 +198,18 @@ static void sit(struct seating *s, unsigned worker, size_t pu)
 	s->pu_users[pu]++;
 	if (s->core_users[core]++ == 0)
 		count_free(s, core, -1);
+}
+
+static void list_peers(struct seating *s)
+{
+	size_t at = 0;
+	for (unsigned worker = 0; worker < s->problem->workers; worker++) {
+		s->peers_first[worker] = at;
+		for (unsigned peer = 0; peer < s->problem->workers; peer++)
+			if (peer != worker && traffic_of(s, worker, peer))
+				s->peers[at++] = peer;
+		s->peers_first[worker + 1] = at;
+	}
 }
 
 static void find_components(struct seating *s)
@@ -241,12 +258,15 @@ static unsigned next_worker(const struct seating *s)
 	return next;
 }
 
+// Of equals, the first; CPUs that were given go in their order.
 static size_t best_pu(const struct seating *s, unsigned worker)
 {
 	unsigned needed = unseated_with(s, worker);
 	size_t best = s->topology->pu_count;
 	struct choice best_choice = {.rank = UINT32_MAX};
-	for (size_t pu = 0; pu < s->topology->pu_count; pu++) {
+	size_t count = s->problem->cpus ? s->problem->workers : s->topology->pu_count;
+	for (size_t i = 0; i < count; i++) {
+		size_t pu = s->problem->cpus ? s->problem->cpus[i] : i;
 		if (!is_candidate(s, pu) || rank_of(s, pu) > best_choice.rank)
 			continue;
 		struct choice choice = weigh_pu(s, worker, pu, needed);
@@ -266,6 +286,8 @@ static void seat_all(struct seating *s)
 		sit(s, worker, best_pu(s, worker));
 		for (unsigned peer = 0; peer < s->problem->workers; peer++)
 			s->pull[peer] += traffic_of(s, worker, peer);
+		for (size_t pu = 0; pu < s->topology->pu_count; pu++)
+			s->spread[pu] += seating_distance(s->topology, pu, s->pu_of[worker]);
 	}
 }
 
@@ -323,13 +345,16 @@ static int allocate(struct seating *s)
 	unsigned workers = s->problem->workers;
 	s->seated = calloc(workers, sizeof(*s->seated));
 	s->component = calloc(workers, sizeof(*s->component));
+	s->peers_first = calloc(workers + 1, sizeof(*s->peers_first));
+	s->peers = calloc((size_t)workers * workers, sizeof(*s->peers));
 	s->pull = calloc(workers, sizeof(*s->pull));
+	s->spread = calloc(t->pu_count, sizeof(*s->spread));
 	s->pu_users = calloc(t->pu_count, sizeof(*s->pu_users));
 	s->core_users = calloc(t->core_count, sizeof(*s->core_users));
 	s->node_free = calloc(t->node_count + 1, sizeof(*s->node_free));
 	s->cache_free = calloc(t->cache_count + 1, sizeof(*s->cache_free));
-	bool whole = s->seated && s->component && s->pull && s->pu_users && s->core_users &&
-		     s->node_free && s->cache_free;
+	bool whole = s->seated && s->component && s->peers_first && s->peers && s->pull &&
+		s->spread && s->pu_users && s->core_users && s->node_free && s->cache_free;
 	return whole ? 0 : -ENOMEM;
 }
 
@@ -337,7 +362,10 @@ static void release(struct seating *s)
 {
 	free(s->seated);
 	free(s->component);
+	free(s->peers_first);
+	free(s->peers);
 	free(s->pull);
+	free(s->spread);
 	free(s->pu_users);
 	free(s->core_users);
 	free(s->node_free);
@@ -352,6 +380,7 @@ int seating_compute(const struct seating_problem *problem, size_t *pu_of)
 	if (!rc) {
 		for (size_t core = 0; core < s.topology->core_count; core++)
 			count_free(&s, core, 1);
+		list_peers(&s);
 		find_components(&s);
 		seat_all(&s);
 		improve(&s);

@@ -1,6 +1,7 @@
 // What the benchmark driver can do, a function a mode; each returns the process's exit code.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct options {
@@ -11,5 +12,13 @@ struct options {
 
 // Time one hand-written loop.
 int mode_baseline(const struct options *options);
+// A frame's cost in a channel beside a bare ring's.
+int mode_exchange(const struct options *options);
 // Run everything tiny and compare the hashes of what must be equal.
 int mode_smoke(const struct options *options);
+
+struct results;
+
+// What the modes measure, for mode_smoke to run tiny: 0, or an exit code. With `share` two threads
+// may run on one core. EAL must run.
+int exchange_measure(struct results *results, uint64_t frames, uint32_t rounds, bool share);

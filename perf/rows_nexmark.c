@@ -28,8 +28,7 @@ int rows_nexmark_create(int64_t events, int64_t rate, uint32_t loops, struct are
 	layout_check();
 	if (err != 0)
 		return err;
-	size_t bytes = ((size_t)events / NEXMARK_EPOCH_EVENTS + 1) * NEXMARK_EPOCH_BYTES +
-		NEXMARK_RECORD_ROOM;
+	size_t bytes = nexmark_bytes_max(&n) + NEXMARK_RECORD_ROOM;
 	err = arena_create(&arena, bytes, -1, true);
 	if (err != 0)
 		return err;

@@ -81,21 +81,27 @@ static bool text_is_next(const struct record_builder *b, uint32_t field)
 	return true;
 }
 
-void record_set_text(struct record_builder *b, uint32_t field, const void *data, uint32_t length)
+uint8_t *record_reserve_text(struct record_builder *b, uint32_t field, uint32_t length)
 {
 	ASSERT(field < b->schema->field_count && type_is_text(b->schema->fields[field].type));
 	if (b->length > b->room)
-		return;
+		return NULL;
 	ASSERT(text_is_next(b, field));
 	if (length > b->room - b->length) {
 		b->length = b->room + 1;
-		return;
+		return NULL;
 	}
 	uint32_t slot[2] = {b->length, length};
 	value_set(b, field, slot, sizeof(slot));
-	if (length)
-		memcpy(b->record + b->length, data, length);
 	b->length += length;
+	return b->record + slot[0];
+}
+
+void record_set_text(struct record_builder *b, uint32_t field, const void *data, uint32_t length)
+{
+	uint8_t *out = record_reserve_text(b, field, length);
+	if (out != NULL && length != 0)
+		memcpy(out, data, length);
 }
 
 uint32_t record_end(struct record_builder *b)

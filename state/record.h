@@ -98,6 +98,8 @@ void record_set_int64(struct record_builder *b, uint32_t field, int64_t value); 
 void record_set_float64(struct record_builder *b, uint32_t field, double value);
 void record_set_decimal(struct record_builder *b, uint32_t field, __int128 value);
 void record_set_text(struct record_builder *b, uint32_t field, const void *data, uint32_t length);
+// The same, the text to be written by the caller.  Returns where to, or NULL when it does not fit.
+uint8_t *record_reserve_text(struct record_builder *b, uint32_t field, uint32_t length);
 // Pad and write the length.  Returns the record's whole length, or 0 when it did not fit.
 uint32_t record_end(struct record_builder *b);
 

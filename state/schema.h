@@ -56,6 +56,12 @@ void schema_layout(struct weir_schema *schema);
 int schema_find(const struct weir_schema *schema, const char *name);
 
 // Same variant and fields, so that either reads the other's records; the name does not count.
+// A bit for every field.
+static inline uint64_t schema_all_fields(const struct weir_schema *schema)
+{
+	return schema->field_count == 64 ? UINT64_MAX : ((uint64_t)1 << schema->field_count) - 1;
+}
+
 bool schema_equal(const struct weir_schema *a, const struct weir_schema *b);
 
 // "int64", "decimal(38,0)" …; parsing accepts exactly what naming prints.

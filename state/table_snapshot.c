@@ -11,8 +11,8 @@ uint32_t *table_groups(const struct table *t, uint32_t group_bits)
 {
 	uint64_t list_bytes = (uint64_t)t->count * sizeof(uint32_t);
 	uint64_t starts_bytes = sizeof(uint32_t) << group_bits;
-	uint32_t *list = pool_alloc(t->pool, list_bytes),
-		 *starts = pool_alloc(t->pool, starts_bytes);
+	uint32_t *list = pool_alloc(t->pool, list_bytes);
+	uint32_t *starts = pool_alloc(t->pool, starts_bytes);
 	if (list != NULL && starts != NULL) {
 		memset(starts, 0, starts_bytes);
 		for (uint32_t i = 0; i < t->count; i++)

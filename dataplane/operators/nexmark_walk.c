@@ -61,6 +61,7 @@ int walk_plan(struct weir_plan *plan, const struct weir_value *sequence)
 	VERIFY(w != NULL);
 	plan->detail = w;
 	int error = plan_nexmark(plan, sequence, &w->nexmark);
+	w->total = w->nexmark.events;
 	if (!error)
 		error = plan_walk(plan, w);
 	plan_outputs(plan, w->nexmark.pace != 0);
@@ -84,18 +85,19 @@ enum weir_flow walk_next(struct nexmark_walk *w, struct weir_context *ctx, uint6
 	uint64_t *ret_events)
 {
 	*ret_events = 0;
-	if (w->number >= w->nexmark.events)
+	if (w->number >= w->total)
 		return WEIR_END;
-	if (w->mark_due) {
-		w->mark_due = false;
-		enum weir_flow flow =
-			weir_emit_watermark(ctx, nexmark_watermark_ns(&w->nexmark, w->number));
+	bool mark_due = w->mark_due && w->total - w->number <= w->nexmark.events;
+	w->mark_due = false;
+	if (mark_due) {
+		enum weir_flow flow = weir_emit_watermark(ctx,
+			nexmark_watermark_ns(&w->nexmark, w->number % w->nexmark.events));
 		if (flow != WEIR_DONE)
 			return flow;
 	}
 	uint64_t limit = (w->number / w->block + 1) * w->block;
-	if (limit > w->nexmark.events)
-		limit = w->nexmark.events;
+	if (limit > w->total)
+		limit = w->total;
 	if (w->pace != 0) {
 		uint64_t due = nexmark_due_count(w->pace, ctx->now_ns - ctx->start_ns);
 		limit = limit < due ? limit : due;

@@ -31,9 +31,10 @@ enum { NEXMARK_BLOCK_EVENTS = 2048, NEXMARK_BLOCK_STEP = 64 };
 
 struct nexmark_walk {
 	struct nexmark nexmark;
+	uint64_t total;  // events of all loops over the sequence
 	uint64_t pace; // 0: no limit
 	uint64_t block;
-	uint64_t number; // of the next event
+	uint64_t number; // of the next event, counted on from loop to loop
 	uint64_t stride; // events from the end of one block to the start of the task's next
 	bool mark_due;   // the block before `number` is done, its watermark not yet emitted
 };
@@ -46,7 +47,8 @@ void walk_unplan(struct weir_plan *plan);
 // Make a planned walk that of the context's task.
 void walk_start(struct nexmark_walk *w, const struct weir_context *ctx);
 
-// Emit the watermark that is due, if any, then tell how many events from w->number on may be
+// Emit the watermark that is due, if any (times start anew with every loop, so only the last one
+// has any), then tell how many events from w->number on may be
 // emitted now, at most `events_max`: 1 or more with WEIR_DONE, else none.
 enum weir_flow walk_next(struct nexmark_walk *w, struct weir_context *ctx, uint64_t events_max,
 	uint64_t *ret_events);

@@ -22,6 +22,13 @@ static const struct weir_param params[] = {
 		.required = true,
 		.doc = "The source whose rows to lay out in memory, a kind and its parameters: "
 		       "nexmark with events, rate and group."},
+	{.name = "loops",
+		.type = WEIR_PARAM_INT,
+		.default_text = "1",
+		.min = 1,
+		.max = 10000,
+		.doc = "How often to read the rows, one time after the other; event time starts anew "
+		       "each time, so windows close in the last."},
 	NEXMARK_WALK_PARAMS,
 	{.name = NULL},
 };
@@ -62,9 +69,16 @@ static int source_plan(struct weir_plan *plan)
 	if (error)
 		return error;
 	error = walk_plan(plan, from);
-	uint64_t events = ((const struct nexmark_walk *)plan->detail)->nexmark.events;
-	plan->shared_bytes = index_bytes(events) + NEXMARK_RECORD_ROOM +
-		(events / NEXMARK_EPOCH_EVENTS + 2) * NEXMARK_EPOCH_BYTES;
+	struct nexmark_walk *walk = plan->detail;
+	const struct nexmark *n = &walk->nexmark;
+	uint64_t loops = (uint64_t)weir_param_int(plan->params, "loops", 1);
+	walk->total = n->events * loops;
+	if (!error && loops > 1 && n->pace != 0) {
+		weir_plan_error(plan, weir_param_find(plan->params, "loops"),
+			"records are scheduled for the first loop only; remove loops or scheduled");
+		error = -EINVAL;
+	}
+	plan->shared_bytes = index_bytes(n->events) + nexmark_bytes_max(n) + NEXMARK_RECORD_ROOM;
 	return error;
 }
 
@@ -117,9 +131,12 @@ static enum weir_flow source_produce(void *self, struct weir_context *ctx, uint6
 	enum weir_flow flow = walk_next(&s->walk, ctx, records_max, &events);
 	if (events == 0)
 		return flow;
+	uint64_t row = s->walk.number % s->walk.nexmark.events;
+	if (events > s->walk.nexmark.events - row)
+		events = s->walk.nexmark.events - row;
 	struct weir_batch batch = {.form = WEIR_PACKED,
-		.first = row_find(s, s->walk.number),
-		.limit = row_find(s, s->walk.number + events)};
+		.first = row_find(s, row),
+		.limit = row_find(s, row + events)};
 	walk_advance(&s->walk, ctx, events);
 	return weir_emit(ctx, &batch);
 }

@@ -41,8 +41,7 @@ static inline int sum_plan(struct weir_plan *plan)
 	static const char *const fields[] = {"time", "key", "sum", NULL};
 	const struct weir_value *key = weir_param_find(plan->params, "key");
 	plan->keys[plan->key_count++] = (uint16_t)key->integer;
-	plan->fields_used =
-		1ULL << weir_param_int(plan->params, "of", 0) | 1ULL << plan->keys[0];
+	plan->fields_used = 1ULL << weir_param_int(plan->params, "of", 0) | 1ULL << plan->keys[0];
 	if (plan->keys[0] == weir_param_int(plan->params, "of", -1)) {
 		weir_plan_error(plan, weir_param_find(plan->params, "of"),
 			"%s is the key; sum another field", key->text);
@@ -88,15 +87,18 @@ static const struct weir_param swallow_params[] = {
 	{.name = NULL},
 };
 
-static const struct weir_operator numbers_kind = {.kind = "numbers", .role = WEIR_SOURCE,
-	.params = numbers_params, .plan = numbers_plan};
-static const struct weir_operator sum_kind = {.kind = "sum", .role = WEIR_TRANSFORM,
-	.params = sum_params, .plan = sum_plan};
-static const struct weir_operator keep_kind = {.kind = "keep", .role = WEIR_TRANSFORM,
-	.params = no_params, .plan = keep_plan};
-static const struct weir_operator best_kind = {.kind = "best", .role = WEIR_TRANSFORM,
-	.partial = true, .params = no_params, .plan = best_plan};
-static const struct weir_operator swallow_kind = {.kind = "swallow", .role = WEIR_SINK,
-	.params = swallow_params, .plan = swallow_plan};
+static const struct weir_operator numbers_kind = {
+	.kind = "numbers", .role = WEIR_SOURCE, .params = numbers_params, .plan = numbers_plan};
+static const struct weir_operator sum_kind = {
+	.kind = "sum", .role = WEIR_TRANSFORM, .params = sum_params, .plan = sum_plan};
+static const struct weir_operator keep_kind = {
+	.kind = "keep", .role = WEIR_TRANSFORM, .params = no_params, .plan = keep_plan};
+static const struct weir_operator best_kind = {.kind = "best",
+	.role = WEIR_TRANSFORM,
+	.partial = true,
+	.params = no_params,
+	.plan = best_plan};
+static const struct weir_operator swallow_kind = {
+	.kind = "swallow", .role = WEIR_SINK, .params = swallow_params, .plan = swallow_plan};
 static const struct weir_operator *const job_kinds[] = {
 	&numbers_kind, &sum_kind, &keep_kind, &best_kind, &swallow_kind, NULL};

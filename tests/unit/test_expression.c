@@ -205,6 +205,7 @@ static void decimals_are_exact(void **state)
 		{"cast(d as float64)", "float64 12.34"},
 		{"cast(d as string)", "string 12.34"},
 		{"cast(f as decimal(4,2))", "decimal(4,2) 2.50"},
+		{"cast(0.49999999999999994e0 as decimal(4,0))", "decimal(4,0) 0"},
 	};
 	CHECK(table);
 }
@@ -374,37 +375,48 @@ static void mistakes_are_named_with_their_place(void **state)
 		{"\"abc", "at character 1: a name without its closing \""},
 		{"i & 1", "at character 3: a character that means nothing here"},
 		{"5 parsec", "at character 3: expected an operator or the end, found `parsec`"},
-		{"5parsec", "at character 1: a number with an unknown unit; the units are ns, us, ms,"
-			    " s, min, h, d"},
+		{"5parsec",
+			"at character 1: a number with an unknown unit; the units are ns, us, ms,"
+			" s, min, h, d"},
 		{"1.5s", "at character 1: a duration with a point; use a smaller unit"},
 		{"999999999999h", "at character 1: a duration above 292 years"},
 		{"123456789012345678901234567890123456789",
 			"at character 1: a number of more than 38 digits"},
-		{"i < s", "at character 3: cannot compare int64 and string; turn one into the other's"
-			  " type with cast(… as …)"},
-		{"i + s", "at character 3: no arithmetic is defined between int64 and string; turn one"
-			  " into the other's type with cast(… as …)"},
-		{"t + t", "at character 3: no arithmetic is defined between timestamp and timestamp;"
-			  " turn one into the other's type with cast(… as …)"},
-		{"i and b", "at character 1: and, or and not take conditions, not int64 and int64;"
-			    " turn one into the other's type with cast(… as …)"},
-		{"t > 'yesterday'", "at character 5: `yesterday` is no time between 1678 and 2261;"
-				    " write it as 2001-02-03T04:05:06Z"},
-		{"cast(i as blob)", "at character 11: `blob` is no type; use bool, int64, float64,"
-				    " decimal(p,s), timestamp, string or bytes"},
-		{"cast(y as int64)", "at character 1: bytes cannot be cast into int64; cast it into"
-				     " string or int64 first"},
-		{"sqrt(i)", "at character 1: there is no function `sqrt`; there are abs, cast,"
-			    " coalesce, length, mod and substring"},
+		{"i < s",
+			"at character 3: cannot compare int64 and string; turn one into the other's"
+			" type with cast(… as …)"},
+		{"i + s",
+			"at character 3: no arithmetic is defined between int64 and string; turn"
+			" one into the other's type with cast(… as …)"},
+		{"t + t",
+			"at character 3: no arithmetic is defined between timestamp and timestamp;"
+			" turn one into the other's type with cast(… as …)"},
+		{"i and b",
+			"at character 1: and, or and not take conditions, not int64 and int64;"
+			" turn one into the other's type with cast(… as …)"},
+		{"t > 'yesterday'",
+			"at character 5: `yesterday` is no time between 1678 and 2261;"
+			" write it as 2001-02-03T04:05:06Z"},
+		{"cast(i as blob)",
+			"at character 11: `blob` is no type; use bool, int64, float64,"
+			" decimal(p,s), timestamp, string or bytes"},
+		{"cast(y as int64)",
+			"at character 1: bytes cannot be cast into int64; cast it into"
+			" string or int64 first"},
+		{"sqrt(i)",
+			"at character 1: there is no function `sqrt`; there are abs, cast,"
+			" coalesce, length, mod and substring"},
 		{"abs(i, j)", "at character 1: abs takes 1 to 1 values, not 2"},
-		{"null", "at character 1: the value is always null; give it a type with"
-			 " cast(null as …)"},
+		{"null",
+			"at character 1: the value is always null; give it a type with"
+			" cast(null as …)"},
 		{"\xff", "at character 1: the expression is not UTF-8"},
 	};
 	CHECK(table);
 	char got[1024];
 	evaluate("i + nosuch", got);
-	assert_non_null(strstr(got, "at character 5: there is no field `nosuch`; the input has i, j"));
+	assert_non_null(strstr(got,
+		"at character 5: there is no field `nosuch`; the input has i, j"));
 }
 
 static void depth_and_size_are_bounded(void **state)

@@ -17,8 +17,12 @@
 
 static void load(struct job *job, const char *text, const char *set)
 {
-	struct job_source source = {.file = "f.yaml", .text = text, .bytes = strlen(text),
-		.sets = &set, .set_count = set ? 1 : 0, .kinds = job_kinds};
+	struct job_source source = {.file = "f.yaml",
+		.text = text,
+		.bytes = strlen(text),
+		.sets = &set,
+		.set_count = set ? 1 : 0,
+		.kinds = job_kinds};
 	job_load(job, &source);
 }
 
@@ -45,9 +49,10 @@ static void a_sound_job_is_ordered_and_typed(void **state)
 	FILE *out = open_memstream(&text, &bytes);
 	job_print_types(&job, out);
 	fclose(out);
-	assert_string_equal(text, "  source.odd: time int64, a int64, b int64, c int64\n"
-				  "  source.even: a int64, b int64, c int64\n"
-				  "  sum: time int64, key int64, sum int64\n");
+	assert_string_equal(text,
+		"  source.odd: time int64, a int64, b int64, c int64\n"
+		"  source.even: a int64, b int64, c int64\n"
+		"  sum: time int64, key int64, sum int64\n");
 	free(text);
 	job_destroy(&job);
 }
@@ -58,6 +63,8 @@ struct bad {
 
 static const struct bad bad_jobs[] = {
 	{"[a]", "f.yaml:1: a job file is a map: `version: 1`, `job:` and `operators:`\n"},
+	{"version: 1\njob: \"a\\n\\e[1mb\"\noperators:\n" SOURCE SINK,
+		"f.yaml:2: job: a??[1mb is no name; write 1 to 63 of a-z, 0-9, _ and -\n"},
 	{"version: 1\njob: test\n",
 		"f.yaml:1: operators is missing; add `operators:` with a source and a sink\n"},
 	{"job: test\noperators:\n" SOURCE SINK,
@@ -71,24 +78,25 @@ static const struct bad bad_jobs[] = {
 	{"operator: 1\n" HEAD SOURCE SINK,
 		"f.yaml:1: operator: is not a parameter of a job; did you mean operators?; known "
 		"are version, job, workers, exchange, checkpoint\n"},
-	{HEAD SOURCE SINK "workers: {cont: 2}\nexchange: {frame: 1MiB, credit: 1}\n",
+	{HEAD SOURCE SINK "workers: {cont: 2}\nexchange: {frame: 1MiB, credit: 0}\n",
 		"f.yaml:6: workers.cont: is not a parameter of workers; did you mean count?; known "
 		"are count, cpus, wait, state_memory\n"
-		"f.yaml:7: exchange.frame: 1MiB is out of bounds; write 512B to 64KiB\n"
-		"f.yaml:7: exchange.credit: 1 is out of bounds; write 2 to 4096\n"},
+		"f.yaml:7: exchange.frame: 1MiB is out of bounds; write 512B to 60KiB\n"
+		"f.yaml:7: exchange.credit: 0 is out of bounds; write 1 to 256\n"},
 	{HEAD SOURCE SINK "workers: {cpus: 3-}\n",
 		"f.yaml:6: workers.cpus: 3- is no list of CPUs; write OS indices, as in 2-5,8\n"},
 	{HEAD SOURCE SINK "workers:\n  cpus: 2-3,1\n  count: 2\n",
 		"f.yaml:7: workers.cpus: 2-3,1 are 3 CPUs for 2 workers; make them equal, or leave "
 		"count out\n"},
-	{HEAD "- 1\n" SOURCE SINK, "f.yaml:4: operators[1]: is no operator; write `- id: …` and "
-				   "`kind: …`\n"},
+	{HEAD "- 1\n" SOURCE SINK,
+		"f.yaml:4: operators[1]: is no operator; write `- id: …` and "
+		"`kind: …`\n"},
 	{HEAD SOURCE "- {kind: swallow, input: source}\n",
 		"f.yaml:5: operators[2]: id is missing; add `id:` (The operator's name in the job: "
 		"a-z, 0-9, _ and -.)\n"},
 	{HEAD SOURCE "- {id: sink, input: source}\n",
-		"f.yaml:5: sink: kind is missing; add `kind:` (What it does; `weir kinds` lists the "
-		"kinds.)\n"},
+		"f.yaml:5: sink: kind is missing; add `kind:` (What it does; `weir kinds` lists "
+		"the kinds.)\n"},
 	{HEAD SOURCE "- {id: sink, kind: swalow, input: source}\n",
 		"f.yaml:5: sink.kind: swalow is not a kind of operator; did you mean swallow?; "
 		"`weir kinds` lists them\n"},
@@ -121,13 +129,13 @@ static const struct bad bad_jobs[] = {
 		"f.yaml:6: a.input: goes round in a circle: a, which reads b, which reads a; let "
 		"one of them read something else\n"},
 	{HEAD SOURCE "- {id: sink, kind: swallow, input: source.odd}\n",
-		"f.yaml:5: sink.input: source has a single output; write `input: source`\n"},
+		"f.yaml:5: sink.input: source has no output odd; write source\n"},
 	{HEAD "- {id: source, kind: numbers, outputs: true}\n" SINK,
-		"f.yaml:5: sink.input: source leaves open which output of source; write one of "
+		"f.yaml:5: sink.input: source has several outputs; write one of "
 		"source.odd, source.even\n"},
 	{HEAD "- {id: source, kind: numbers, outputs: true}\n"
 	      "- {id: sink, kind: swallow, input: source.evn}\n",
-		"f.yaml:5: sink.input: source.evn is not among the outputs of source; write one of "
+		"f.yaml:5: sink.input: source has no output evn; write "
 		"source.odd, source.even\n"},
 	{HEAD SOURCE "- {id: sum, kind: sum, input: source, key: bb}\n"
 		     "- {id: sink, kind: swallow, input: sum, tasks_mx: 1}\n",
@@ -184,17 +192,22 @@ static void flags_change_the_job_before_it_is_checked(void **state)
 static const struct bad bad_flags[] = {
 	{"source", "--set source: write --set operator.parameter=value\n"},
 	{"events=1", "--set events=1: write --set operator.parameter=value\n"},
-	{"sorce.events=1", "--set sorce.events=1: the job has no operator or section sorce; did you "
-			   "mean source?\n"},
-	{"source.evnts=1", "--set source.evnts=1: source.evnts: is not a parameter of kind numbers; "
-			   "did you mean events?; known are outputs, events\n"},
+	{"sorce.events=1",
+		"--set sorce.events=1: the job has no operator or section sorce; did you "
+		"mean source?\n"},
+	{"source.evnts=1",
+		"--set source.evnts=1: source.evnts: is not a parameter of kind numbers; "
+		"did you mean events?; known are outputs, events\n"},
 	{"source.events=x", "--set source.events=x: source.events: x is not a whole number\n"},
-	{"source.events.more=1", "--set source.events.more=1: more cannot be set in what is not a "
-				 "map; set the whole of it\n"},
-	{"workers.count=0", "--set workers.count=0: workers.count: 0 is out of bounds; write 1 to "
-			    "1024\n"},
-	{"source.events=[1", "--set source.events=[1: not YAML: flow sequence without a closing "
-			     "bracket; check indentation, brackets and quotes up to here\n"},
+	{"source.events.more=1",
+		"--set source.events.more=1: more cannot be set in what is not a "
+		"map; set the whole of it\n"},
+	{"workers.count=0",
+		"--set workers.count=0: workers.count: 0 is out of bounds; write 1 to "
+		"1024\n"},
+	{"source.events=[1",
+		"--set source.events=[1: not YAML: flow sequence without a closing "
+		"bracket; check indentation, brackets and quotes up to here\n"},
 };
 
 static void bad_flags_are_named(void **state)

@@ -141,7 +141,6 @@ static void records_are_valid(void **state)
 {
 	struct nexmark n;
 	assert_int_equal(nexmark_init(&n, 200000, 10000, 1000), 0);
-	uint32_t epoch_bytes = 0;
 	for (uint64_t number = 0; number < n.events; number++) {
 		memset(record, 0xA5, sizeof(record));
 		uint32_t length = nexmark_record(&n, number, record);
@@ -152,8 +151,26 @@ static void records_are_valid(void **state)
 				schemas[kind].fields[schema_find(&schemas[kind], "time")].offset) %
 				1000000,
 			0);
-		epoch_bytes = number % NEXMARK_EPOCH_EVENTS ? epoch_bytes + length : length;
-		assert_true(epoch_bytes <= NEXMARK_EPOCH_BYTES);
+	}
+}
+
+// 903 puts all persons of 18 epochs in a row; in groups of 953 one event comes 953 times.
+static void bytes_are_bounded(void **state)
+{
+	static const int64_t groups[] = {1, 7, 50, 903, 951, 953, 1000, 1906, 100000};
+	static const int64_t events[] = {0, 1, 20, 51, 953, 2000, 20000};
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]) * 7; i++) {
+		struct nexmark n;
+		uint64_t bytes = 0;
+		assert_int_equal(nexmark_init(&n, events[i % 7], 10000, groups[i / 7]), 0);
+		n.pace = 1000;
+		for (uint64_t number = 0; number < n.events; number++) {
+			bytes += nexmark_record(&n, number, record);
+			assert_true(record_length(record) <= NEXMARK_RECORD_ROOM - 8);
+		}
+		assert_true(nexmark_bytes_max(&n) >= bytes);
+		if (n.events >= 2000 && n.group <= 1000 && n.group != 953)
+			assert_true(nexmark_bytes_max(&n) < bytes * 6 / 5 + 1000 * 648);
 	}
 }
 
@@ -223,6 +240,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(random_is_javas),
 		cmocka_unit_test(random_draws_again),
 		cmocka_unit_test(records_are_valid),
+		cmocka_unit_test(bytes_are_bounded),
 		cmocka_unit_test(watermark_is_kept),
 		cmocka_unit_test(a_number_alone_decides),
 		cmocka_unit_test(bounds_are_checked),

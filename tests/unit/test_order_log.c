@@ -81,7 +81,8 @@ static void test_trim_makes_room_in_the_ring(void **state)
 	append(&log, 7, 1);
 	assert_true(order_log_is_full(&log));
 	log.replay = log.first;
-	for (const uint16_t *want = (const uint16_t[]){3, 9, 8, 7}, *at = want; at < want + 4; at++) {
+	for (const uint16_t *want = (const uint16_t[]){3, 9, 8, 7}, *at = want; at < want + 4;
+		at++) {
 		assert_int_equal(order_log_current(&log)->input, *at);
 		order_log_obeyed(&log);
 	}

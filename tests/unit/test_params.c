@@ -19,7 +19,11 @@ static const struct weir_param window_table[] = {
 };
 
 static const struct weir_param inner_table[] = {
-	{.name = "events", .type = WEIR_PARAM_INT, .default_text = "10", .min = 1, .max = 100,
+	{.name = "events",
+		.type = WEIR_PARAM_INT,
+		.default_text = "10",
+		.min = 1,
+		.max = 100,
 		.doc = "how many"},
 	{.name = NULL},
 };
@@ -37,8 +41,11 @@ static const struct weir_param table[] = {
 	{.name = "time", .type = WEIR_PARAM_DURATION, .doc = "a time"},
 	{.name = "room", .type = WEIR_PARAM_SIZE, .min = 512, .max = 64 << 10, .doc = "a size"},
 	{.name = "rate", .type = WEIR_PARAM_RATE, .doc = "a rate"},
-	{.name = "mode", .type = WEIR_PARAM_CHOICE, .choices = "fail|skip|route",
-		.default_text = "fail", .doc = "a choice"},
+	{.name = "mode",
+		.type = WEIR_PARAM_CHOICE,
+		.choices = "fail|skip|route",
+		.default_text = "fail",
+		.doc = "a choice"},
 	{.name = "field", .type = WEIR_PARAM_FIELD, .doc = "a field"},
 	{.name = "key", .type = WEIR_PARAM_FIELDS, .default_text = "[]", .doc = "fields"},
 	{.name = "pairs", .type = WEIR_PARAM_PAIRS, .doc = "pairs"},
@@ -289,8 +296,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_type_is_worked_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(defaults_are_filled_in, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(fields_wait_for_a_known_input, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-			every_mistake_is_said_with_its_remedy, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(every_mistake_is_said_with_its_remedy, set_up,
+			tear_down),
 		cmocka_unit_test(numbers_at_the_limits),
 		cmocka_unit_test(numbers_print_in_their_largest_unit),
 		cmocka_unit_test(only_near_words_are_suggested),

@@ -213,7 +213,7 @@ static void large_groups_are_seated_first(void **state)
 		for (unsigned i = 0; i < sizes[g]; i++) {
 			unsigned at = task("t", g, 100);
 			for (unsigned j = at - i; j < at; j++)
-				edge(j, at, 10);
+				edge(j, at, g == 0 ? 1000 : 10);
 		}
 	struct placement p = place(&t, 15);
 	check(&t, &p);
@@ -378,7 +378,7 @@ static void wrong_requests_are_refused_with_the_reason(void **state)
 	request.cpu_count = 3;
 	refused(&t, request, "CPU 1 is given twice; give one for each worker");
 	request.workers = 2;
-	refused(&t, request, "2 workers, but 3 CPUs are given for them; leave one out");
+	refused(&t, request, "2 workers and a list of CPUs of 3; leave one of them out");
 	request = (struct placement_request){.workers = 5000};
 	refused(&t, request, "5000 workers; give 1 to 4096");
 	request = (struct placement_request){.graph = &sketch.graph};

@@ -21,8 +21,8 @@ static void plan_job(struct fixture *f, const char *operators, uint32_t workers)
 {
 	char text[4096];
 	snprintf(text, sizeof(text), "version: 1\njob: test\noperators:\n%s", operators);
-	struct job_source source = {.file = "f.yaml", .text = text, .bytes = strlen(text),
-		.kinds = job_kinds};
+	struct job_source source = {
+		.file = "f.yaml", .text = text, .bytes = strlen(text), .kinds = job_kinds};
 	job_load(&f->job, &source);
 	errors_print(&f->job.errors, stderr);
 	assert_int_equal(f->job.errors.count, 0);
@@ -239,8 +239,8 @@ static void too_many_channels_are_refused(void **state)
 			   "- {id: source, kind: numbers, parallelism: 512}\n"
 			   "- {id: sum, kind: sum, input: source, key: b, parallelism: 512}\n"
 			   "- {id: sink, kind: swallow, input: sum}\n";
-	struct job_source source = {.file = "f.yaml", .text = text, .bytes = strlen(text),
-		.kinds = job_kinds};
+	struct job_source source = {
+		.file = "f.yaml", .text = text, .bytes = strlen(text), .kinds = job_kinds};
 	job_load(&f->job, &source);
 	assert_int_equal(f->job.errors.count, 0);
 	assert_int_equal(planner_plan(&f->job, 1, &f->planned), -EINVAL);
@@ -251,11 +251,11 @@ static void workers_without_tasks_are_left_out(void **state)
 {
 	struct fixture *f = *state;
 	plan_job(f, line_of_keeps, 2);
-	struct placement_worker workers[] = {{.pu = 3, .node = 0}, {.pu = 5, .node = 1},
-		{.pu = 7, .node = 2}};
+	struct placement_worker workers[] = {
+		{.pu = 3, .node = 0}, {.pu = 5, .node = 1}, {.pu = 7, .node = 2}};
 	struct placement_assignment tasks[] = {{.worker = 2}, {.worker = 1}};
-	struct placement placement = {.workers = workers, .tasks = tasks, .worker_count = 3,
-		.task_count = 2};
+	struct placement placement = {
+		.workers = workers, .tasks = tasks, .worker_count = 3, .task_count = 2};
 	planner_place(&f->job, &f->planned, &placement);
 	assert_int_equal(f->plan->worker_count, 2);
 	assert_int_equal(f->plan->tasks[0].worker, 1);

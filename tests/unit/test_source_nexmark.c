@@ -129,6 +129,8 @@ static enum weir_flow collect(void *self, struct weir_context *ctx, struct weir_
 		got.seen[number] = true;
 		got.numbers[got.count++] = number;
 		in->first += record_length(in->first);
+		if (got.count % expected->events == 0) // the next loop has them all again
+			memset(got.seen, 0, expected->events);
 	}
 	got.full = got.full_every != 0 && ++got.calls % got.full_every == 0;
 	return got.full ? WEIR_FULL : WEIR_DONE;
@@ -187,8 +189,9 @@ static void task_begin(struct task_of_test *t, const struct source *s, uint32_t 
 static enum weir_flow task_produce(struct task_of_test *t, uint64_t records_max)
 {
 	struct chain_link *l = &t->links[0];
-	uint64_t before = l->ctx.produced;
+	uint64_t before = l->produced_before = l->ctx.produced;
 	uint32_t had = got.count;
+	l->produced_before = before;
 	enum weir_flow flow = l->kind->produce(l->self, &l->ctx, records_max);
 	assert_true(l->ctx.produced - before <= records_max);
 	assert_int_equal(l->ctx.produced - before, got.count - had);
@@ -367,6 +370,31 @@ static void scheduled_records_tell_when(void **state)
 	source_forget(&s);
 }
 
+static void loops_repeat_the_rows(void **state)
+{
+	static const uint64_t most[] = {1, 64, 512};
+	for (size_t m = 0; m < sizeof(most) / sizeof(most[0]); m++) {
+		struct nexmark n;
+		struct source s;
+		struct task_of_test t;
+		assert_int_equal(nexmark_init(&n, 500, 10000, 1), 0);
+		sequence_set(&source_memory, 500, 1);
+		map_set(0, "block", 192);
+		map_set(0, "loops", 3);
+		assert_int_equal(source_try(&s, &source_memory), 0);
+		got_reset(&n);
+		task_begin(&t, &s, 0, 1);
+		task_run(&t, most[m]);
+		assert_int_equal(got.count, 1500);
+		for (uint32_t i = 0; i < got.count; i++)
+			assert_int_equal(got.numbers[i], i % 500);
+		// Blocks end at 192, 384 …, 1344; only 1152 and 1344 lie in the last loop.
+		assert_int_equal(got.marks, 2);
+		assert_int_equal(got.watermark, nexmark_watermark_ns(&n, 344));
+		source_forget(&s);
+	}
+}
+
 static void goes_on_from_a_snapshot(void **state)
 {
 	static uint8_t image[2 * SNAPSHOT_BLOCK_BYTES];
@@ -383,6 +411,7 @@ static void goes_on_from_a_snapshot(void **state)
 			task_begin(&first, &s, 0, 1);
 			while (got.count < cut)
 				task_produce(&first, cut - got.count);
+			assert_int_equal(task_produce(&first, 0), WEIR_DONE);
 			struct snapshot_writer w;
 			size_t bytes;
 			snapshot_begin(&w, image, sizeof(image));
@@ -440,6 +469,11 @@ static void wrong_parameters_are_named(void **state)
 	sequence_set(&source_memory, 10, 1);
 	map_set(1, "block", 64);
 	complains(&source_memory, &values[1][3], "beside");
+	sequence_set(&source_memory, 10, 1);
+	map_set(0, "pace", 100);
+	map_set(0, "scheduled", 1);
+	map_set(0, "loops", 2);
+	complains(&source_memory, &values[0][3], "scheduled");
 }
 
 int main(void)
@@ -452,6 +486,7 @@ int main(void)
 		cmocka_unit_test(pace_limits),
 		cmocka_unit_test(due_count_agrees_with_due_time),
 		cmocka_unit_test(scheduled_records_tell_when),
+		cmocka_unit_test(loops_repeat_the_rows),
 		cmocka_unit_test(goes_on_from_a_snapshot),
 		cmocka_unit_test(wrong_parameters_are_named),
 	};

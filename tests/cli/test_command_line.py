@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+"""`weir` as a user types it: exit codes, reports, interrupts, what is left behind.
+
+usage: test_command_line.py WEIR SOURCE-FOLDER
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+WEIR, TOP = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+TESTS = []
+
+# A source that never ends by itself within the test, but is slow enough to watch.
+ENDLESS = """version: 1
+job: endless
+operators:
+  - {id: source, kind: nexmark, events: 1000000000, rate: 10000/s, pace: 100000/s}
+  - id: counts
+    kind: window_aggregate
+    input: source.bid
+    key: [auction]
+    window: {tumbling: 1s}
+    aggregates: [num: count()]
+  - {id: sink, kind: csv, input: counts, path: out.csv}
+"""
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def weir(folder, *arguments):
+    return subprocess.run(
+        [WEIR, *arguments], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+
+
+def example(name):
+    return os.path.join(TOP, "examples", name)
+
+
+def write(folder, name, text):
+    with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+        f.write(text)
+    return name
+
+
+def read(folder, name):
+    with open(os.path.join(folder, name), encoding="utf-8") as f:
+        return f.read()
+
+
+def report_of(folder, name="r.json"):
+    return json.loads(read(folder, name))
+
+
+@test
+def the_examples_are_sound(folder):
+    names = ["nexmark/q0.yaml", "nexmark/q5.yaml", "flights/delays.yaml"]
+    result = weir(folder, "check", *map(example, names))
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count(": ok\n") == 3, result.stdout
+
+
+@test
+def check_prints_types(folder):
+    result = weir(folder, "check", "--types", example("nexmark/q5.yaml"))
+    assert "  columns: window_end timestamp, auction int64, num int64\n" in result.stdout
+
+
+@test
+def every_worker_count_gives_the_same_q5(folder):
+    outputs = set()
+    for workers in ["1", "2", "3"]:
+        result = weir(folder, "run", "--workers", workers, "--set", "source.events=100000",
+                      "--set", "workers.wait=yield", "--report", "r.json",
+                      example("nexmark/q5.yaml"))
+        assert result.returncode == 0, result.stderr
+        outputs.add("".join(sorted(read(folder, "q5.csv").splitlines(True))))
+    assert len(outputs) == 1 and next(iter(outputs)).count("\n") > 5
+    report = report_of(folder)
+    assert report["schema"] == "weir-report-1" and report["state"] == "finished"
+    assert report["total"]["records_in"] == 100000, report["total"]
+    ids = [o["id"] for o in report["operators"]]
+    assert ids == ["source", "counts", "hottest", "columns", "sink", "hottest.partial"], ids
+
+
+@test
+def q0_gives_every_bid(folder):
+    result = weir(folder, "run", "--set", "source.events=1000", example("nexmark/q0.yaml"))
+    assert result.returncode == 0, result.stderr
+    assert read(folder, "q0.csv").count("\n") == 920
+    assert "finished: 1000 records" in result.stderr, result.stderr
+
+
+@test
+def delays_counts_every_flight(folder):
+    result = weir(TOP, "run", "--report", os.path.join(folder, "r.json"), "--set",
+                  "sink.path=" + os.path.join(folder, "d.csv"), example("flights/delays.yaml"))
+    assert result.returncode == 0, result.stderr
+    rows = [line.split(",") for line in read(folder, "d.csv").splitlines()]
+    assert sum(int(row[2]) for row in rows) == 12000
+    assert all(len(row) == 5 and int(row[0]) % 3600000 == 0 for row in rows)
+    assert report_of(folder)["total"]["late"] == 0
+
+
+@test
+def null_reports_count_and_hash(folder):
+    write(folder, "j.yaml", "version: 1\njob: j\noperators:\n"
+          "  - {id: source, kind: nexmark, events: 5000}\n"
+          "  - {id: sink, kind: 'null', input: source.bid}\n")
+    hashes = set()
+    for workers in ["1", "2"]:
+        result = weir(folder, "run", "-w", workers, "-r", "r.json", "-s", "workers.wait=yield",
+                      "j.yaml")
+        assert result.returncode == 0, result.stderr
+        sink = next(o for o in report_of(folder)["operators"] if o["id"] == "sink")
+        assert sink["count"] == 4600 and len(sink["hash"]) == 16, sink
+        hashes.add(sink["hash"])
+    assert len(hashes) == 1
+
+
+def started(folder, *arguments):
+    write(folder, "j.yaml", ENDLESS)
+    process = subprocess.Popen(
+        [WEIR, "run", "-w", "1", "-s", "workers.wait=sleep", *arguments, "j.yaml"], cwd=folder,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and not working(process.pid):
+        time.sleep(0.05)
+    time.sleep(0.3)
+    return process
+
+
+# Workers are threads with names of their own, once they run.
+def working(pid):
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+        return any(
+            "weir-worker" in open(f"/proc/{pid}/task/{t}/comm", encoding="utf-8").read()
+            for t in tasks)
+    except OSError:
+        return False
+
+
+@test
+def an_interrupt_publishes_what_is_done(folder):
+    process = started(folder, "--report", "r.json")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    report = report_of(folder)
+    assert report["state"] == "interrupted" and "interrupted: " in errors, errors
+    assert 0 < report["total"]["records_in"] < 1000000000
+    assert os.path.exists(os.path.join(folder, "out.csv"))
+
+
+@test
+def a_second_interrupt_publishes_nothing(folder):
+    process = started(folder)
+    os.kill(process.pid, signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)  # two SIGINT would be one while it is stopped
+    os.kill(process.pid, signal.SIGCONT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    assert "nothing was published" in errors, errors
+    assert os.listdir(folder) == ["j.yaml"], os.listdir(folder)
+
+
+@test
+def a_missing_input_fails_and_leaves_nothing(folder):
+    result = weir(folder, "run", "-s", "source.path=none.csv", "-r", "r.json",
+                  example("flights/delays.yaml"))
+    assert result.returncode in (1, 2), result.returncode
+    assert "none.csv" in result.stderr and "No such file" in result.stderr, result.stderr
+    assert "delays.csv" not in os.listdir(folder)
+    assert not [n for n in os.listdir(folder) if n != "r.json"], os.listdir(folder)
+
+
+@test
+def a_report_that_cannot_be_written_is_said_before_the_run(folder):
+    result = weir(folder, "run", "-r", "no/r.json", example("nexmark/q0.yaml"))
+    assert result.returncode == 2 and "--report no/r.json: " in result.stderr, result.stderr
+    assert not os.listdir(folder)
+
+
+@test
+def mistakes_on_the_command_line_are_said(folder):
+    job = example("nexmark/q0.yaml")
+    for arguments, text in [
+        (["rnu", job], "weir: there is no command rnu; did you mean run?"),
+        (["run"], "weir run: name a job file"),
+        (["run", job, job], "weir run: name one job file"),
+        (["run", "-w", "0", job], "--workers 0: write a whole number from 1"),
+        (["run", "-w", "two", job], "--workers two: write a whole number from 1"),
+        (["run", "-s", "source.evnts=3", job], "--set source.evnts=3: source.evnts: is not a"),
+        (["run", "none.yaml"], "none.yaml: cannot be read: No such file or directory"),
+        (["check"], "weir check: name at least one job file"),
+        (["kinds", "tpo"], "weir kinds: tpo is not a kind of operator; did you mean top?"),
+        ([], "Usage: weir COMMAND"),
+    ]:
+        result = weir(folder, *arguments)
+        assert result.returncode == 2 and text in result.stderr, (arguments, result)
+        assert not result.stdout and not os.listdir(folder), (arguments, result)
+
+
+@test
+def help_and_version_are_on_stdout(folder):
+    for arguments in [["--help"], ["run", "--help"], ["check", "--help"], ["kinds", "--help"]]:
+        result = weir(folder, *arguments)
+        assert result.returncode == 0 and "weir run" in weir(folder, "--help").stdout
+        assert "weir " in result.stdout and not result.stderr, arguments
+    assert weir(folder, "--version").stdout.startswith("weir ")
+
+
+@test
+def kinds_lists_parameters(folder):
+    everything = weir(folder, "kinds").stdout
+    assert "nexmark (source): " in everything and "window_aggregate (transform): " in everything
+    assert "tumbling" in weir(folder, "kinds", "window_aggregate").stdout
+
+
+def main():
+    print(f"1..{len(TESTS)}")
+    for number, function in enumerate(TESTS, 1):
+        with tempfile.TemporaryDirectory(prefix="weir-test-") as folder:
+            try:
+                function(folder)
+                print(f"ok {number} - {function.__name__}")
+            except (AssertionError, subprocess.TimeoutExpired, OSError, ValueError) as problem:
+                print(f"not ok {number} - {function.__name__}")
+                for line in str(problem).splitlines() or [repr(problem)]:
+                    print("# " + line)
+
+
+main()
