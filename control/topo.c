@@ -28,8 +28,8 @@ struct topo {
 };
 
 static const char doc[] =
-	"Draw a host, which worker and which tasks of a job would run on which of its PUs, and why. "
-	"The host is this one, as far as taskset and cgroup leave it to us, or one that is "
+	"Draw a host, which worker and which tasks of a job would run on which of its PUs, and "
+	"why. The host is this one, as far as taskset and cgroup leave it to us, or one that is "
 	"described.\v"
 	"  weir topo\n"
 	"  weir topo examples/nexmark/q5.yaml\n"
@@ -157,14 +157,16 @@ static int place(const struct topo *topo, const struct topology *topology)
 static int plan(struct topo *topo, const struct topology *topology)
 {
 	struct placement_request *request = &topo->request;
-	const struct job_source source = {.file = topo->file, .sets = topo->sets,
-		.set_count = topo->set_count, .kinds = weir_operators};
+	const struct job_source source = {.file = topo->file,
+		.sets = topo->sets,
+		.set_count = topo->set_count,
+		.kinds = weir_operators};
 	job_load(topo->job, &source);
 	if (topo->job->errors.count == 0) {
 		unsigned usual = placement_workers_default(topology);
 		if (!request->workers)
-			request->workers = request->cpus ? request->cpu_count
-							 : job_workers(topo->job, usual);
+			request->workers =
+				request->cpus ? request->cpu_count : job_workers(topo->job, usual);
 		if (!request->cpus) {
 			request->cpus = topo->job->cpus;
 			request->cpu_count = topo->job->cpu_count;

@@ -101,8 +101,9 @@ static json_t *tasks_json(const struct placement_graph *graph, const struct plac
 int topo_json(FILE *out, const struct topology *topology, const struct placement_graph *graph,
 	const struct placement *placement)
 {
-	json_t *root = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I}}", "schema",
-		"weir-topo-1", "nodes", list(topology, topology->node_count, node_json), "caches",
+	json_t *root = json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I}}",
+		"schema", "weir-topo-1", "quota_millis", (int)topology->quota_millis, "nodes",
+		list(topology, topology->node_count, node_json), "caches",
 		list(topology, topology->cache_count, cache_json), "cores",
 		list(topology, topology->core_count, core_json), "nics",
 		list(topology, topology->nic_count, nic_json), "workers", workers_json(placement),

@@ -229,6 +229,16 @@ static void draw_summary(const struct drawing *d)
 		p->worker_count, plural(p->worker_count), p->task_count, plural(p->task_count));
 }
 
+static void draw_quota(const struct drawing *d)
+{
+	size_t workers = d->placement->worker_count;
+	double quota = d->topology->quota_millis / 1000.0;
+	if (!d->topology->quota_millis)
+		return;
+	fprintf(d->out, "  CPU quota of the cgroup: %.2f CPUs%s\n", quota,
+		workers > quota ? ", fewer than workers: they will be stopped at times" : "");
+}
+
 static void draw_reasons(const struct drawing *d)
 {
 	const struct placement *p = d->placement;
@@ -239,6 +249,7 @@ static void draw_reasons(const struct drawing *d)
 	for (size_t i = 0; i < p->task_count; i++)
 		fprintf(d->out, "  %s on worker %u: %s\n", d->graph->tasks[i].name,
 			p->tasks[i].worker, p->tasks[i].reason);
+	draw_quota(d);
 	if (p->traffic)
 		fprintf(d->out, "  traffic: %.0f %% within a worker, %.0f %% within a node\n",
 			100.0 * p->traffic_local / p->traffic,

@@ -301,5 +301,8 @@ void placement_destroy(struct placement *placement)
 
 unsigned placement_workers_default(const struct topology *topology)
 {
-	return topology->core_count > 1 ? topology->core_count - 1 : 1;
+	unsigned quota = topology->quota_millis / 1000, cores = topology->core_count;
+	if (topology->quota_millis && quota < cores)
+		cores = quota;
+	return cores > 1 ? cores - 1 : 1;
 }

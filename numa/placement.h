@@ -76,5 +76,5 @@ int placement_compute(const struct topology *topology, const struct placement_re
 // NULL-safe and idempotent.
 void placement_destroy(struct placement *placement);
 
-// All cores but the housekeeping one, at least 1.
+// All cores but the housekeeping one, or all CPUs of the cgroup's quota but one, at least 1.
 unsigned placement_workers_default(const struct topology *topology);

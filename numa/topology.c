@@ -2,6 +2,7 @@
 
 #include "numa/assert.h"
 #include "numa/pin.h"
+#include "numa/quota.h"
 
 #include <errno.h>
 #include <hwloc.h>
@@ -288,6 +289,8 @@ int topology_load(enum topology_kind kind, const char *text, const unsigned *pus
 		rc = read_usable(&reading, pus, pu_count);
 	if (!rc)
 		rc = read_topology(&reading);
+	if (!rc && hwloc_topology_is_thissystem(reading.from))
+		read.quota_millis = quota_read("/proc/self/cgroup", "/sys/fs/cgroup");
 	hwloc_bitmap_free(reading.usable);
 	hwloc_topology_destroy(reading.from);
 	if (rc) {

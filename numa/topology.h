@@ -50,8 +50,9 @@ struct topology {
 	struct topology_pu *pus;
 	struct topology_nic *nics;
 	size_t node_count, cache_count, core_count, pu_count, nic_count;
-	uint32_t *distances; // node_count x node_count, ACPI's units: 10 is local
-	size_t housekeeping; // the core of the first usable PU, where kernel and agent run
+	uint32_t *distances;   // node_count x node_count, ACPI's units: 10 is local
+	unsigned quota_millis; // the cgroup's CPU quota in thousandths of a CPU, 0: none
+	size_t housekeeping;   // the core of the first usable PU, where kernel and agent run
 };
 
 // Load this host, or what `text` names: an XML file of hwloc or a synthetic description. Only the

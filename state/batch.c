@@ -7,8 +7,8 @@
 
 enum { LINE_BYTES = 64 };
 
-int batch_columns_create(
-	struct batch_columns *c, const struct weir_schema *schema, struct arena *arena)
+int batch_columns_create(struct batch_columns *c, const struct weir_schema *schema,
+	struct arena *arena)
 {
 	memset(c, 0, sizeof(*c));
 	for (uint32_t i = 0; i < schema->field_count; i++) {
@@ -107,8 +107,8 @@ static inline void lines_touch(const uint8_t *record, uint32_t length)
 		__asm__ volatile("" : : "r"(record[at]));
 }
 
-static const uint8_t *packed_gather(
-	const struct weir_batch *in, const struct gather *g, uint32_t *ret_rows)
+static const uint8_t *packed_gather(const struct weir_batch *in, const struct gather *g,
+	uint32_t *ret_rows)
 {
 	const uint8_t *at = in->first, *limit = in->limit;
 	uint16_t variant = g->schema->variant;
@@ -137,8 +137,8 @@ static uint32_t rows_gather(const struct weir_batch *in, const struct gather *g)
 }
 
 // Columns are not copied: the result points at the rows that are left.
-static uint32_t columns_shift(
-	const struct weir_batch *in, uint64_t fields, struct weir_column *columns)
+static uint32_t columns_shift(const struct weir_batch *in, uint64_t fields,
+	struct weir_column *columns)
 {
 	for (; fields; fields &= fields - 1) {
 		uint32_t i = (uint32_t)__builtin_ctzll(fields);
@@ -170,45 +170,56 @@ const uint8_t *batch_gather(const struct weir_batch *in, uint64_t fields, struct
 	return behind;
 }
 
-static void field_set(struct record_builder *b, uint32_t field, const uint8_t *value)
+// Write a value that is not a text.
+static inline void fixed_write(uint8_t *out, const uint8_t *value, enum weir_type type)
 {
-	int64_t word;
-	double number;
-	__int128 decimal;
+	if (type == WEIR_BOOL)
+		*out = *value != 0;
+	else if (type == WEIR_DECIMAL)
+		memcpy(out, value, 16);
+	else
+		memcpy(out, value, 8);
+}
+
+// Append a text at *end.  Returns false when it does not fit.
+static inline bool text_write(uint8_t *record, const struct weir_field *f, const uint8_t *value,
+	uint32_t *end, uint32_t room)
+{
 	struct weir_slice text;
-	switch (b->schema->fields[field].type) {
-	case WEIR_BOOL:
-		record_set_bool(b, field, *value != 0);
-		return;
-	case WEIR_FLOAT64:
-		memcpy(&number, value, sizeof(number));
-		record_set_float64(b, field, number);
-		return;
-	case WEIR_DECIMAL:
-		memcpy(&decimal, value, sizeof(decimal));
-		record_set_decimal(b, field, decimal);
-		return;
-	case WEIR_STRING:
-	case WEIR_BYTES:
-		memcpy(&text, value, sizeof(text));
-		record_set_text(b, field, text.data, text.length);
-		return;
-	default:
-		memcpy(&word, value, sizeof(word));
-		record_set_int64(b, field, word);
-	}
+	memcpy(&text, value, sizeof(text));
+	if (text.length > room - *end)
+		return false;
+	uint32_t slot[2] = {*end, text.length};
+	memcpy(record + f->offset, slot, sizeof(slot));
+	if (text.length)
+		memcpy(record + *end, text.data, text.length);
+	*end += text.length;
+	return true;
 }
 
 uint32_t batch_record(const struct weir_schema *schema, const struct weir_column *columns,
 	uint32_t row, uint8_t *out, uint32_t room)
 {
-	struct record_builder b;
-	record_begin(&b, schema, out, room);
+	uint32_t end = schema->fixed_bytes;
+	uint64_t nulls = 0, header = (uint64_t)schema->variant << 32;
+	if (end > room)
+		return 0;
+	memcpy(out, &header, sizeof(header));
+	for (uint32_t i = 0; i < schema->hole_count; i++)
+		memset(out + schema->holes[i].offset, 0, schema->holes[i].bytes);
 	for (uint32_t i = 0; i < schema->field_count; i++) {
+		const struct weir_field *f = &schema->fields[i];
 		const struct weir_column *c = &columns[i];
-		if (c->nulls && c->nulls[row])
-			continue;
-		field_set(&b, i, (const uint8_t *)c->data + (size_t)c->stride * row);
+		const uint8_t *value = (const uint8_t *)c->data + (size_t)c->stride * row;
+		if (UNLIKELY(c->nulls && c->nulls[row])) {
+			nulls |= 1ULL << i;
+			memset(out + f->offset, 0, type_record_bytes(f->type));
+		} else if (!type_is_text(f->type)) {
+			fixed_write(out + f->offset, value, f->type);
+		} else if (!text_write(out, f, value, &end, room)) {
+			return 0;
+		}
 	}
-	return record_end(&b);
+	record_nulls_set(schema, out, nulls);
+	return record_finish(out, end, room);
 }

@@ -20,9 +20,19 @@ struct encoder {
 	uint32_t nulls;
 };
 
+// Write as much as there is room for.
+static __attribute__((noinline)) void put_part(struct encoder *e, const uint8_t *data,
+	uint32_t bytes)
+{
+	if (e->bytes < e->room)
+		memcpy(e->out + e->bytes, data, e->room - e->bytes);
+}
+
 static inline void put(struct encoder *e, const void *data, uint32_t bytes)
 {
-	if (LIKELY(e->bytes + bytes <= e->room) && bytes)
+	if (UNLIKELY(e->bytes + bytes > e->room))
+		put_part(e, data, bytes);
+	else if (bytes)
 		memcpy(e->out + e->bytes, data, bytes);
 	e->bytes += bytes;
 }

@@ -33,7 +33,7 @@ static inline uint32_t key_group(uint64_t hash, uint32_t group_bits)
 
 // Write the canonical encoding (each field little-endian, text as u32 length and bytes, null as
 // zero or empty, then a u32 mask of the nulls if there is any) of a record's fields.
-// Returns its bytes; nothing is written past `room`, and a larger return says it did not fit.
+// Returns its bytes; a return larger than `room` says that only the first `room` are written.
 uint32_t key_encode(const struct weir_schema *schema, const uint16_t *fields, uint32_t field_count,
 	const uint8_t *record, uint8_t *out, uint32_t room);
 

@@ -16,8 +16,8 @@ static uint32_t pad(uint32_t length)
 	return (length + RECORD_ALIGN - 1u) & ~(RECORD_ALIGN - 1u);
 }
 
-void record_begin(
-	struct record_builder *b, const struct weir_schema *schema, uint8_t *out, uint32_t room)
+void record_begin(struct record_builder *b, const struct weir_schema *schema, uint8_t *out,
+	uint32_t room)
 {
 	b->schema = schema;
 	b->record = out;
@@ -28,7 +28,7 @@ void record_begin(
 	memset(out, 0, schema->fixed_bytes);
 	memcpy(out + 4, &schema->variant, sizeof(schema->variant));
 	uint64_t nulls = schema->field_count ? ~0ULL >> (64 - schema->field_count) : 0;
-	memcpy(out + RECORD_HEADER_BYTES, &nulls, 4 * schema->null_words);
+	record_nulls_set(schema, out, nulls);
 }
 
 static void null_clear(uint8_t *record, uint32_t field)
@@ -104,14 +104,31 @@ void record_set_text(struct record_builder *b, uint32_t field, const void *data,
 		memcpy(out, data, length);
 }
 
+// Up to seven zeros, without a call.
+static void tail_clear(uint8_t *at, uint32_t bytes)
+{
+	static const uint8_t zeros[4];
+	if (bytes & 4)
+		memcpy(at, zeros, 4);
+	if (bytes & 2)
+		memcpy(at + (bytes & 4), zeros, 2);
+	if (bytes & 1)
+		at[bytes - 1] = 0;
+}
+
+uint32_t record_finish(uint8_t *record, uint32_t end, uint32_t room)
+{
+	uint32_t length = pad(end);
+	if (length > room)
+		return 0;
+	tail_clear(record + end, length - end);
+	memcpy(record, &length, sizeof(length));
+	return length;
+}
+
 uint32_t record_end(struct record_builder *b)
 {
-	uint32_t length = pad(b->length);
-	if (length > b->room)
-		return 0;
-	memset(b->record + b->length, 0, length - b->length);
-	memcpy(b->record, &length, sizeof(length));
-	return length;
+	return record_finish(b->record, b->length, b->room);
 }
 
 static bool is_zero(const uint8_t *at, uint32_t bytes)

@@ -48,6 +48,16 @@ static inline uint64_t record_nulls(const struct weir_schema *schema, const uint
 	return both | first;
 }
 
+static inline void record_nulls_set(const struct weir_schema *schema, uint8_t *record,
+	uint64_t nulls)
+{
+	uint32_t first = (uint32_t)nulls;
+	if (schema->null_words == 2)
+		memcpy(record + RECORD_HEADER_BYTES, &nulls, sizeof(nulls));
+	else if (schema->null_words == 1)
+		memcpy(record + RECORD_HEADER_BYTES, &first, sizeof(first));
+}
+
 static inline int64_t record_int64(const uint8_t *record, uint32_t offset)
 {
 	int64_t value;
@@ -102,6 +112,9 @@ void record_set_text(struct record_builder *b, uint32_t field, const void *data,
 uint8_t *record_reserve_text(struct record_builder *b, uint32_t field, uint32_t length);
 // Pad and write the length.  Returns the record's whole length, or 0 when it did not fit.
 uint32_t record_end(struct record_builder *b);
+
+// The same for a record whose every byte before `end` is written but its length.
+uint32_t record_finish(uint8_t *record, uint32_t end, uint32_t room);
 
 // Check a record from outside (file, network) at the start of `bytes` bytes, more may follow it,
 // against its schema: length, variant, padding, null bits, zero bytes under nulls, bools, decimals

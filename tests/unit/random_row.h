@@ -44,8 +44,8 @@ static inline void random_schema(uint64_t *seed, uint32_t fields, struct weir_sc
 		enum weir_type type = random_below(seed, WEIR_TYPE_COUNT);
 		uint8_t precision = (uint8_t)(1 + random_below(seed, DECIMAL_DIGITS_MAX));
 		bool decimal = type == WEIR_DECIMAL;
-		schema_add(
-			schema, name, type, decimal ? precision : 0, decimal ? precision / 2 : 0);
+		schema_add(schema, name, type, decimal ? precision : 0,
+			decimal ? precision / 2 : 0);
 	}
 	schema_layout(schema);
 }
@@ -76,15 +76,15 @@ static inline void random_row(uint64_t *seed, const struct weir_schema *schema,
 		uint64_t bits = small ? random_below(seed, 3) : random_u64(seed);
 		v->i64 = f->type == WEIR_BOOL ? (int64_t)(bits & 1) : (int64_t)bits;
 		v->f64 = small ? (double)bits - 1 : (double)(int64_t)bits / 3;
-		v->decimal = ((__int128)(int64_t)random_u64(seed) << 64 | bits) %
-			     decimal_power[f->precision];
+		v->decimal = (__int128)((unsigned __int128)random_u64(seed) << 64 | bits) %
+			decimal_power[f->precision];
 		if (type_is_text(f->type))
 			random_text(seed, f->type == WEIR_STRING, v);
 	}
 }
 
-static inline uint32_t random_build(
-	const struct weir_schema *schema, const struct random_row *row, uint8_t *out, uint32_t room)
+static inline uint32_t random_build(const struct weir_schema *schema, const struct random_row *row,
+	uint8_t *out, uint32_t room)
 {
 	struct record_builder b;
 	record_begin(&b, schema, out, room);

@@ -39,8 +39,8 @@ static uint32_t packed_fill(uint64_t *seed, const struct weir_schema *s, uint32_
 	return bytes;
 }
 
-static void row_check(
-	const struct weir_batch *b, uint32_t row, uint64_t fields, const struct random_row *want)
+static void row_check(const struct weir_batch *b, uint32_t row, uint64_t fields,
+	const struct random_row *want)
 {
 	alignas(8) static uint8_t record[RANDOM_RECORD_MAX];
 	struct weir_column columns[SCHEMA_FIELDS_MAX];
@@ -187,6 +187,26 @@ static void one_value_serves_all_rows_at_stride_zero(void **state)
 	assert_int_equal(batch_record(&s, &column, 0, record, 23), 0);
 }
 
+static void too_little_room_is_said_and_kept_to(void **state)
+{
+	struct weir_schema s = {0};
+	schema_add(&s, "flag", WEIR_BOOL, 0, 0);
+	schema_add(&s, "a", WEIR_STRING, 0, 0);
+	schema_add(&s, "b", WEIR_BYTES, 0, 0);
+	schema_layout(&s);
+	static const uint8_t flag = 1;
+	struct weir_slice a = {(const uint8_t *)"123456", 6, 0}, b = {(const uint8_t *)"xyz", 3, 0};
+	struct weir_column columns[] = {{&flag, NULL, 0}, {&a, NULL, 0}, {&b, NULL, 0}};
+	alignas(8) uint8_t record[64];
+	assert_int_equal(batch_record(&s, columns, 0, record, 48), 48);
+	for (uint32_t room = 0; room < 48; room++) {
+		memset(record, 0xAA, sizeof(record));
+		assert_int_equal(batch_record(&s, columns, 0, record, room), 0);
+		for (uint32_t i = room; i < sizeof(record); i++)
+			assert_int_equal(record[i], 0xAA);
+	}
+}
+
 static void an_arena_too_small_is_said(void **state)
 {
 	struct weir_schema s = {0};
@@ -210,6 +230,7 @@ int main(void)
 		cmocka_unit_test(a_run_of_other_variants_is_passed_over),
 		cmocka_unit_test(a_null_array_is_there_only_for_nulls),
 		cmocka_unit_test(one_value_serves_all_rows_at_stride_zero),
+		cmocka_unit_test(too_little_room_is_said_and_kept_to),
 		cmocka_unit_test(an_arena_too_small_is_said),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,9 +39,8 @@ static void drawn(const char *host, struct placement_request request, const char
 	topology_destroy(&topology);
 }
 
-#define RULE                                                                                                                          \
-	"└────────────────────────────────────────" \
-	"─────────────────────────────────────\n"
+#define DASHES "───────────"
+#define RULE "└" DASHES DASHES DASHES DASHES DASHES DASHES DASHES "\n"
 
 static void a_job_on_a_small_host(void **state)
 {
@@ -151,6 +150,22 @@ static void a_node_without_cores_says_so(void **state)
 	topology_destroy(&topology);
 }
 
+static void a_quota_is_told_with_what_it_does(void **state)
+{
+	struct topology topology = synthetic("core:4 pu:1");
+	topology.quota_millis = 1500;
+	char *text = draw(&topology, (struct placement_request){.workers = 2});
+	assert_non_null(strstr(text,
+		"  CPU quota of the cgroup: 1.50 CPUs, fewer than workers: they "
+		"will be stopped at times\n"));
+	free(text);
+	topology.quota_millis = 2000;
+	text = draw(&topology, (struct placement_request){.workers = 2});
+	assert_non_null(strstr(text, "  CPU quota of the cgroup: 2.00 CPUs\n"));
+	free(text);
+	topology_destroy(&topology);
+}
+
 int main(void)
 {
 	const struct CMUnitTest all[] = {
@@ -160,6 +175,7 @@ int main(void)
 		cmocka_unit_test(cores_and_nics_are_drawn_once),
 		cmocka_unit_test(long_lists_are_cut_with_their_count),
 		cmocka_unit_test(a_node_without_cores_says_so),
+		cmocka_unit_test(a_quota_is_told_with_what_it_does),
 	};
 	return cmocka_run_group_tests(all, NULL, NULL);
 }

@@ -37,8 +37,8 @@ static void groups_are_the_top_bits(void **state)
 	assert_int_equal(key_group(1ULL << 63, 1), 1);
 }
 
-static bool values_equal(
-	enum weir_type type, const struct random_value *a, const struct random_value *b)
+static bool values_equal(enum weir_type type, const struct random_value *a,
+	const struct random_value *b)
 {
 	if (a->null || b->null)
 		return a->null && b->null;
@@ -96,7 +96,7 @@ static void encodings_are_equal_exactly_when_keys_are(void **state)
 						&rows[i].values[fields[f]],
 						&rows[k].values[fields[f]]);
 				bool bytes_equal = lengths[i] == lengths[k] &&
-						   memcmp(keys[i], keys[k], lengths[i]) == 0;
+					memcmp(keys[i], keys[k], lengths[i]) == 0;
 				assert_int_equal(equal, bytes_equal);
 				same += equal;
 				different += !equal;
@@ -134,6 +134,7 @@ static void the_encoding_is_as_pinned(void **state)
 		memset(key, 0xAA, sizeof(key));
 		assert_int_equal(key_encode(&s, fields, 4, record, key, room), sizeof(want));
 		assert_int_equal(key[room], 0xAA);
+		assert_memory_equal(key, want, room);
 	}
 	static const uint16_t name = 0; // a null text: an empty one and the mask
 	record_begin(&b, &s, record, sizeof(record));
@@ -167,8 +168,8 @@ static void columns_encode_as_records_do(void **state)
 		}
 		uint8_t a[KEY_ROOM], b[KEY_ROOM];
 		uint32_t length = key_encode(&s, fields, s.field_count, record, a, sizeof(a));
-		assert_int_equal(
-			key_encode_columns(&s, fields, s.field_count, columns, 0, b, sizeof(b)),
+		assert_int_equal(key_encode_columns(&s, fields, s.field_count, columns, 0, b,
+					 sizeof(b)),
 			length);
 		assert_memory_equal(a, b, length);
 	}
