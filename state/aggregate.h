@@ -34,7 +34,7 @@ enum cell_op {
 	CELL_MAX_DECIMAL,
 };
 
-#define CELL_OVERFLOW ((__int128)1 << 127)
+#define CELL_OVERFLOW ((__int128)((unsigned __int128)1 << 127))
 
 struct cell {
 	enum cell_op op;
