@@ -43,6 +43,7 @@ struct sender {
 	struct channel *channel;
 	uint64_t next_number; // of the next item that is sealed into a frame
 	uint64_t resend;      // next item to send again from retention; == next_number: none
+	uint64_t barrier;     // number behind the last barrier
 	uint64_t incarnation;
 	int64_t watermark; // the last mark's
 	uint32_t epoch;
@@ -123,6 +124,9 @@ bool sender_mark(struct sender *s, enum frame_type type, int64_t watermark, uint
 // Send items from retention again while there is credit, cut anew.  Returns true when it has
 // caught up. Nothing else is sent before.
 bool sender_resend(struct sender *s);
+
+// Retention is full of items behind the last barrier: no checkpoint can ever make room.
+bool sender_is_stuck(const struct sender *s);
 
 // Forget what the receiver's last snapshot covers.
 void sender_trim(struct sender *s);

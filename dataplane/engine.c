@@ -86,6 +86,15 @@ static enum task_outcome outcome_of(struct task *t)
 	return atomic_load_explicit(&t->outcome_seen, memory_order_acquire);
 }
 
+static bool any_wants_checkpoint(struct engine *e)
+{
+	for (uint32_t t = 0; t < e->task_count; t++)
+		if (outcome_of(&e->tasks[t]) == TASK_RUNNING &&
+			atomic_load_explicit(&e->tasks[t].wants_checkpoint, memory_order_relaxed))
+			return true;
+	return false;
+}
+
 void engine_drive_checkpoints(struct engine *e, int64_t now_ns)
 {
 	int64_t interval_ns = e->config.plan->checkpoint_interval_ns;
@@ -98,7 +107,7 @@ void engine_drive_checkpoints(struct engine *e, int64_t now_ns)
 				epoch)
 			return;
 	atomic_store_explicit(&e->control.committed, epoch, memory_order_release);
-	if (now_ns < e->next_barrier_ns)
+	if (now_ns < e->next_barrier_ns && !any_wants_checkpoint(e))
 		return;
 	e->next_barrier_ns = now_ns + interval_ns;
 	atomic_store_explicit(&e->control.epoch, epoch + 1, memory_order_release);

@@ -100,6 +100,27 @@ static enum weir_flow finish(void *self, struct weir_context *ctx)
 	return exchange_mark(x, FRAME_END, x->end_watermark, 0);
 }
 
+uint32_t exchange_retained(struct exchange *x)
+{
+	uint32_t most = 0;
+	for (uint32_t i = 0; i < x->sender_count; i++) {
+		struct sender *s = &x->senders[i];
+		if (retention_eighths(&s->retention) >= 4)
+			sender_trim(s);
+		uint32_t eighths = retention_eighths(&s->retention);
+		most = eighths > most ? eighths : most;
+	}
+	return most;
+}
+
+const struct sender *exchange_stuck(const struct exchange *x)
+{
+	for (uint32_t i = 0; i < x->sender_count; i++)
+		if (sender_is_stuck(&x->senders[i]))
+			return &x->senders[i];
+	return NULL;
+}
+
 void exchange_flush(struct exchange *x, int64_t now_ns, int64_t max_age_ns)
 {
 	for (uint32_t i = 0; i < x->sender_count; i++) {

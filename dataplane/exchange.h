@@ -53,6 +53,12 @@ int exchange_create(struct exchange *x, const struct plan_task *task, struct sen
 enum weir_flow exchange_mark(struct exchange *x, enum frame_type type, int64_t watermark_ns,
 	uint32_t epoch);
 
+// How full the fullest sender's retention is, in eighths; what is needless is forgotten first.
+uint32_t exchange_retained(struct exchange *x);
+
+// The sender that no checkpoint can make room for, or NULL.
+const struct sender *exchange_stuck(const struct exchange *x);
+
 // The end of a step: hand over what is sealed, open frames older than max_age_ns included.
 void exchange_flush(struct exchange *x, int64_t now_ns, int64_t max_age_ns);
 

@@ -22,6 +22,12 @@ int retention_create(struct retention *r, uint64_t capacity, struct arena *arena
 // Room for one more frame of up to `bytes`?
 bool retention_has_room(const struct retention *r, uint32_t bytes);
 
+// How full it is, in eighths.
+static inline uint32_t retention_eighths(const struct retention *r)
+{
+	return r->capacity == 0 ? 0 : (uint32_t)((r->next - r->first) * 8 / r->capacity);
+}
+
 // Keep a copy of a whole frame (header and items). There must be room.
 void retention_append(struct retention *r, const struct frame_header *frame);
 

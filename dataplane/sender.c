@@ -192,7 +192,15 @@ bool sender_mark(struct sender *s, enum frame_type type, int64_t watermark, uint
 	if (type == FRAME_BARRIER)
 		s->epoch = epoch;
 	send_new(s, s->control[--s->control_count], type, FRAME_HEADER_BYTES, 1);
+	if (type == FRAME_BARRIER)
+		s->barrier = s->next_number;
 	return true;
+}
+
+bool sender_is_stuck(const struct sender *s)
+{
+	return s->retention.capacity != 0 && s->retention.first_number >= s->barrier &&
+		!retention_has_room(&s->retention, 2 * s->channel->config.frame_bytes);
 }
 
 // Bytes of the leading records of [first, limit) that fit `room` (at least one), and their count.
@@ -268,7 +276,7 @@ void sender_succeed(struct sender *s, uint64_t next_number, uint64_t incarnation
 	s->open = NULL;
 	s->write = s->limit = NULL;
 	s->items = 0;
-	s->next_number = s->resend = next_number;
+	s->next_number = s->resend = s->barrier = next_number;
 	s->incarnation = incarnation;
 	retention_reset(&s->retention, next_number);
 }

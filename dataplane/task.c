@@ -294,6 +294,12 @@ static uint32_t consume(struct task *t)
 
 // ---- producing
 
+// A source stops in time, so that the barrier can follow what it has sent.
+static bool may_produce(struct task *t)
+{
+	return !t->recovery || exchange_retained(&t->exchange) < 6;
+}
+
 // Where a source must stop: a barrier or an end that the log names.
 static uint64_t records_allowed(const struct task *t)
 {
@@ -372,6 +378,10 @@ static uint32_t produce(struct task *t)
 	int event = source_event(t, &epoch);
 	if (event >= 0)
 		return obey_event(t, event, epoch);
+	if (!may_produce(t)) {
+		t->blocked = true;
+		return 0;
+	}
 	uint64_t before = source->produced_before = source->ctx.produced;
 	enum weir_flow flow =
 		source->kind->produce(source->self, &source->ctx, records_allowed(t));
@@ -443,17 +453,39 @@ static void release_inputs(struct task *t)
 	}
 }
 
+static bool fail(struct task *t, const char *format, unsigned long long value)
+{
+	struct weir_context *ctx = &t->links[t->link_count - 1].ctx;
+	snprintf(ctx->error, sizeof(ctx->error), format, value);
+	t->outcome = TASK_FAILED;
+	return false;
+}
+
+// Ask for a checkpoint before the log or retention is full; it is what empties them.
+static void watch_room(struct task *t)
+{
+	uint64_t log_used = t->log.next - t->log.first;
+	bool wants = exchange_retained(&t->exchange) >= 4 || log_used >= t->log.capacity / 2;
+	atomic_store_explicit(&t->wants_checkpoint, wants, memory_order_relaxed);
+}
+
 static bool log_has_room(struct task *t)
 {
 	if (!t->recovery || order_log_replaying(&t->log) ||
 		t->log.capacity - (t->log.next - t->log.first) > TASK_STEP_FRAMES)
 		return true;
-	t->outcome = TASK_FAILED;
-	weir_fail(&t->links[t->link_count - 1].ctx,
-		"the order log is full (%llu entries since the last checkpoint); lower "
-		"checkpoint.interval",
-		(unsigned long long)t->log.capacity);
-	return false;
+	return fail(t, "the order log is full (%llu entries since the last checkpoint); lower "
+		"checkpoint.interval", t->log.capacity);
+}
+
+// With full output: is it full of what this very step sends, so that no barrier can follow?
+static void watch_stuck(struct task *t)
+{
+	const struct sender *s = exchange_stuck(&t->exchange);
+	bool under_way = t->snapshots.latest != t->snapshots.committed;
+	if (s != NULL && !under_way)
+		fail(t, "more than checkpoint.retention (%llu bytes) is sent between two "
+			"checkpoints, in one piece; raise it", s->retention.capacity);
 }
 
 // Let the agent see what it waits for.
@@ -488,6 +520,10 @@ uint32_t task_step(struct task *t, int64_t now_ns)
 	if (chain_is_drained(t->links, t->link_count))
 		release_inputs(t);
 	exchange_flush(&t->exchange, now_ns, work == 0 || t->idle_source ? 0 : t->flush_age_ns);
+	if (t->recovery && work != 0)
+		watch_room(t);
+	if (t->recovery && t->blocked)
+		watch_stuck(t);
 	publish(t);
 	return work;
 }

@@ -80,6 +80,7 @@ struct task {
 	// Written by the owner at the end of a step (release), read by the agent (acquire).
 	_Atomic uint32_t snapshot_epoch;
 	_Atomic uint32_t outcome_seen;
+	_Atomic bool wants_checkpoint; // its log or retention fills up
 };
 
 // Returns 0 or -errno; `error` says why.
