@@ -281,7 +281,28 @@ void sender_succeed(struct sender *s, uint64_t next_number, uint64_t incarnation
 	retention_reset(&s->retention, next_number);
 }
 
+// The open frame's items are numbered and kept, to be sent when their turn comes: its mbuf may be
+// all the credit there is.
+static void retain_open(struct sender *s)
+{
+	struct rte_mbuf *mbuf = s->open;
+	if (mbuf == NULL)
+		return;
+	if (s->items != 0) {
+		struct frame_header *h = header_of(mbuf);
+		uint32_t length = (uint32_t)(s->write - (uint8_t *)h);
+		fill_header(s, h, FRAME_DATA, length, s->items, s->next_number);
+		s->next_number += s->items;
+		retention_append(&s->retention, h);
+	}
+	s->credit[s->credit_count++] = mbuf;
+	s->open = NULL;
+	s->write = s->limit = NULL;
+	s->items = 0;
+}
+
 void sender_rewind(struct sender *s, uint64_t number)
 {
+	retain_open(s);
 	s->resend = number < s->next_number ? number : s->next_number;
 }
