@@ -513,8 +513,10 @@ static uint32_t work_drained(struct task *t)
 uint32_t task_step(struct task *t, int64_t now_ns)
 {
 	uint32_t work = 0;
-	if (t->outcome != TASK_RUNNING)
+	if (t->outcome != TASK_RUNNING) {
+		exchange_flush(&t->exchange, now_ns, 0); // a successor downstream may ask again
 		return 0;
+	}
 	if (set_time_and_resume(t, now_ns))
 		work = work_drained(t);
 	if (chain_is_drained(t->links, t->link_count))
