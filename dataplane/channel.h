@@ -66,7 +66,7 @@ struct receiver {
 	uint64_t next_number; // of the next item to consume
 	uint64_t checksum;    // running, over consumed items, with recovery
 	int64_t watermark;
-	bool held;  // its barrier has come, others' have not
+	bool held; // its barrier has come, others' have not
 	bool ended;
 	uint64_t dropped[WEIR_DROP_COUNT];
 	uint32_t burst_at, burst_count;

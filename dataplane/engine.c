@@ -124,8 +124,8 @@ static bool any_failed(struct engine *e)
 			if (e->tasks[t].links[i].ctx.error[0] != 0 &&
 				e->tasks[t].links[i].operator_index != UINT32_MAX)
 				op = e->tasks[t].links[i].operator_index;
-		snprintf(e->error, sizeof(e->error), "%s: %.400s",
-			e->config.plan->operator_ids[op], task_error(&e->tasks[t]));
+		snprintf(e->error, sizeof(e->error), "%s: %.400s", e->config.plan->operator_ids[op],
+			task_error(&e->tasks[t]));
 		return true;
 	}
 	return false;
@@ -200,8 +200,10 @@ static void add_counters(struct engine_figures *figures, const struct task *t, u
 	const struct weir_counters *c = &t->links[i].counters;
 	bool source = t->links[i].kind->role == WEIR_SOURCE;
 	figures->counters.records_in += source ? 0 : records_into(t, i);
-	figures->counters.records_out += t->links[i].emits_packed && i + 1 < t->link_count &&
-			!source ? records_into(t, i + 1) : c->records_out;
+	figures->counters.records_out +=
+		t->links[i].emits_packed && i + 1 < t->link_count && !source
+		? records_into(t, i + 1)
+		: c->records_out;
 	for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
 		figures->counters.dropped[d] += c->dropped[d];
 }
@@ -236,8 +238,7 @@ void engine_figures(const struct engine *e, uint32_t operator_index,
 	*ret_figures = figures;
 }
 
-void engine_report(const struct engine *e, uint32_t operator_index,
-	struct weir_reporter *reporter)
+void engine_report(const struct engine *e, uint32_t operator_index, struct weir_reporter *reporter)
 {
 	for (uint32_t t = 0; t < e->task_count; t++) {
 		for (uint32_t i = 0; i < e->tasks[t].link_count; i++) {

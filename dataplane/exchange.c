@@ -12,8 +12,8 @@ static int edge_create(struct exchange_edge *edge, const struct plan_edge *plan,
 	uint32_t groups = 1u << group_bits;
 	*edge = (struct exchange_edge){
 		.plan = plan, .group_bits = group_bits, .channel_count = plan->channel_count};
-	edge->senders = arena_alloc(arena, plan->channel_count * sizeof(struct sender *),
-		alignof(void *));
+	edge->senders =
+		arena_alloc(arena, plan->channel_count * sizeof(struct sender *), alignof(void *));
 	edge->channel_of_group = arena_alloc(arena, groups * sizeof(uint16_t), 64);
 	if (edge->senders == NULL || edge->channel_of_group == NULL)
 		return -ENOMEM;
@@ -29,8 +29,8 @@ static int edge_create(struct exchange_edge *edge, const struct plan_edge *plan,
 int exchange_create(struct exchange *x, const struct plan_task *task, struct sender *senders,
 	uint32_t group_bits, struct arena *arena)
 {
-	*x = (struct exchange){.edge_count = task->edge_count, .senders = senders,
-		.end_watermark = INT64_MAX};
+	*x = (struct exchange){
+		.edge_count = task->edge_count, .senders = senders, .end_watermark = INT64_MAX};
 	x->edges = arena_alloc(arena, task->edge_count * sizeof(*x->edges), 64);
 	if (x->edges == NULL)
 		return -ENOMEM;

@@ -36,8 +36,9 @@ static uint64_t skip_gap(const struct retention *r, uint64_t position)
 	uint64_t left = left_to_end(r, position);
 	uint32_t length = 0;
 	if (left >= FRAME_HEADER_BYTES)
-		memcpy(&length, r->data + position % r->capacity +
-			offsetof(struct frame_header, length), sizeof(length));
+		memcpy(&length,
+			r->data + position % r->capacity + offsetof(struct frame_header, length),
+			sizeof(length));
 	return length == 0 ? position + left : position;
 }
 

@@ -11,8 +11,8 @@ struct arena;
 
 struct retention {
 	uint8_t *data;
-	uint64_t capacity;    // bytes, a multiple of 8; 0: keeps nothing
-	uint64_t first, next; // positions that only grow; data at position % capacity
+	uint64_t capacity;     // bytes, a multiple of 8; 0: keeps nothing
+	uint64_t first, next;  // positions that only grow; data at position % capacity
 	uint64_t first_number; // of the oldest item kept
 };
 

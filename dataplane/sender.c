@@ -28,7 +28,8 @@ int sender_create(struct sender *s, struct channel *channel, struct rte_mempool 
 	struct arena *arena)
 {
 	const struct channel_config *config = &channel->config;
-	*s = (struct sender){.channel = channel, .watermark = INT64_MIN,
+	*s = (struct sender){.channel = channel,
+		.watermark = INT64_MIN,
 		.payload_max = config->frame_bytes - FRAME_HEADER_BYTES};
 	int error = retention_create(&s->retention, config->retention_bytes, arena);
 	if (error == 0)
@@ -46,8 +47,8 @@ int sender_create(struct sender *s, struct channel *channel, struct rte_mempool 
 static void poll_credit(struct sender *s)
 {
 	struct rte_mbuf *back[CHANNEL_BURST];
-	uint32_t count = rte_ring_sc_dequeue_burst(s->channel->back, (void **)back, CHANNEL_BURST,
-		NULL);
+	uint32_t count =
+		rte_ring_sc_dequeue_burst(s->channel->back, (void **)back, CHANNEL_BURST, NULL);
 	for (uint32_t i = 0; i < count; i++) {
 		if (back[i]->hash.usr == RESERVE_CONTROL) {
 			ASSERT(s->control_count < CHANNEL_CONTROL_FRAMES);
@@ -112,8 +113,8 @@ void sender_push(struct sender *s)
 {
 	if (s->out_count == 0)
 		return;
-	uint32_t sent = rte_ring_sp_enqueue_bulk(s->channel->forward, (void **)s->out,
-		s->out_count, NULL);
+	uint32_t sent =
+		rte_ring_sp_enqueue_bulk(s->channel->forward, (void **)s->out, s->out_count, NULL);
 	VERIFY(sent == s->out_count); // the ring has room for all the channel's mbufs
 	s->out_count = 0;
 }
@@ -131,8 +132,8 @@ static void enqueue(struct sender *s, struct rte_mbuf *mbuf)
 }
 
 // A new item run: number it, keep a copy where recovery needs one, send it.
-static void send_new(struct sender *s, struct rte_mbuf *mbuf, enum frame_type type,
-	uint32_t length, uint32_t items)
+static void send_new(struct sender *s, struct rte_mbuf *mbuf, enum frame_type type, uint32_t length,
+	uint32_t items)
 {
 	struct frame_header *h = header_of(mbuf);
 	fill_header(s, h, type, length, items, s->next_number);
@@ -184,7 +185,8 @@ bool sender_mark(struct sender *s, enum frame_type type, int64_t watermark, uint
 		poll_credit(s);
 	if (s->retention.capacity != 0 && !retention_has_room(&s->retention, FRAME_HEADER_BYTES))
 		sender_trim(s);
-	if (s->control_count == 0 || (s->retention.capacity != 0 &&
+	if (s->control_count == 0 ||
+		(s->retention.capacity != 0 &&
 			!retention_has_room(&s->retention, FRAME_HEADER_BYTES)))
 		return false;
 	if (type == FRAME_WATERMARK || type == FRAME_END)

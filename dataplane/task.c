@@ -65,8 +65,7 @@ static int fill(struct task *t, const struct task_config *config)
 	return error;
 }
 
-int task_create(struct task *t, const struct task_config *config, char *error,
-	uint32_t error_bytes)
+int task_create(struct task *t, const struct task_config *config, char *error, uint32_t error_bytes)
 {
 	const struct plan_task *plan = config->plan;
 	*t = (struct task){
@@ -136,9 +135,11 @@ static void log_consumed(struct task *t, const struct receiver *r)
 	if (!t->recovery)
 		return;
 	if (!order_log_replaying(&t->log)) {
-		order_log_append(&t->log, &(struct order_entry){.kind = ORDER_CONSUMED,
-			.input = (uint16_t)(r - t->receivers), .position = r->next_number,
-			.checksum = r->checksum});
+		order_log_append(&t->log,
+			&(struct order_entry){.kind = ORDER_CONSUMED,
+				.input = (uint16_t)(r - t->receivers),
+				.position = r->next_number,
+				.checksum = r->checksum});
 		return;
 	}
 	const struct order_entry *entry = order_log_current(&t->log);
@@ -169,8 +170,7 @@ static uint64_t items_allowed(const struct task *t, const struct receiver *r)
 static uint32_t consume_data(struct task *t, struct receiver *r)
 {
 	uint64_t items = items_allowed(t, r);
-	const uint8_t *limit =
-		items == r->items ? r->limit : behind_records(r->first, items);
+	const uint8_t *limit = items == r->items ? r->limit : behind_records(r->first, items);
 	struct weir_batch batch = {.form = WEIR_PACKED, .first = r->first, .limit = limit};
 	if (t->recovery)
 		receiver_checksum(r, r->first, limit);
@@ -316,8 +316,11 @@ static void log_source(struct task *t, enum order_kind kind, uint32_t epoch)
 {
 	if (!t->recovery || order_log_replaying(&t->log))
 		return;
-	order_log_append(&t->log, &(struct order_entry){.kind = kind, .position = t->produced,
-		.checksum = t->links[0].marks, .epoch = epoch});
+	order_log_append(&t->log,
+		&(struct order_entry){.kind = kind,
+			.position = t->produced,
+			.checksum = t->links[0].marks,
+			.epoch = epoch});
 }
 
 // An event that is asked for now: chosen freely, so it is written down.  Returns its kind, or -1.
@@ -383,8 +386,7 @@ static uint32_t produce(struct task *t)
 		return 0;
 	}
 	uint64_t before = source->produced_before = source->ctx.produced;
-	enum weir_flow flow =
-		source->kind->produce(source->self, &source->ctx, records_allowed(t));
+	enum weir_flow flow = source->kind->produce(source->self, &source->ctx, records_allowed(t));
 	uint64_t records = source->ctx.produced - before;
 	t->produced += records;
 	source->counters.records_out += records;
@@ -417,9 +419,11 @@ static bool snapshot_for_barrier(struct task *t)
 	if (error == 0 || error == -EAGAIN)
 		return error == 0;
 	t->outcome = TASK_FAILED;
-	weir_fail(&last->ctx, error == -ENOSPC ?
-		"a task's snapshot needs more than %zu bytes; raise checkpoint.snapshot" :
-		"a task's snapshot of %zu bytes at most could not be written", t->snapshots.room);
+	weir_fail(&last->ctx,
+		error == -ENOSPC
+			? "a task's snapshot needs more than %zu bytes; raise checkpoint.snapshot"
+			: "a task's snapshot of %zu bytes at most could not be written",
+		t->snapshots.room);
 	return false;
 }
 
@@ -474,8 +478,10 @@ static bool log_has_room(struct task *t)
 	if (!t->recovery || order_log_replaying(&t->log) ||
 		t->log.capacity - (t->log.next - t->log.first) > TASK_STEP_FRAMES)
 		return true;
-	return fail(t, "the order log is full (%llu entries since the last checkpoint); lower "
-		"checkpoint.interval", t->log.capacity);
+	return fail(t,
+		"the order log is full (%llu entries since the last checkpoint); lower "
+		"checkpoint.interval",
+		t->log.capacity);
 }
 
 // With full output: is it full of what this very step sends, so that no barrier can follow?
@@ -484,8 +490,10 @@ static void watch_stuck(struct task *t)
 	const struct sender *s = exchange_stuck(&t->exchange);
 	bool under_way = t->snapshots.latest != t->snapshots.committed;
 	if (s != NULL && !under_way)
-		fail(t, "more than checkpoint.retention (%llu bytes) is sent between two "
-			"checkpoints, in one piece; raise it", s->retention.capacity);
+		fail(t,
+			"more than checkpoint.retention (%llu bytes) is sent between two "
+			"checkpoints, in one piece; raise it",
+			s->retention.capacity);
 }
 
 // Let the agent see what it waits for.

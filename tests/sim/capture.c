@@ -1,0 +1,99 @@
+#include "tests/sim/capture.h"
+
+#include <errno.h>
+#include <xxhash.h>
+
+#include "numa/arena.h"
+#include "numa/assert.h"
+#include "state/snapshot.h"
+
+struct rows capture_rows[CAPTURE_TASKS_MAX];
+
+struct capture {
+	struct rows *rows;
+	uint64_t all_fields;
+	struct batch_columns scratch;
+};
+
+static const struct weir_param params[] = {{.name = NULL}};
+
+static int plan(struct weir_plan *plan)
+{
+	plan->fields_used = schema_all_fields(plan->input);
+	return 0;
+}
+
+static int create(struct weir_context *ctx, const struct weir_plan *plan, void **ret_self)
+{
+	struct capture *c = arena_alloc(ctx->arena, sizeof(*c), 64);
+	if (c == NULL || batch_columns_create(&c->scratch, plan->input, ctx->arena) != 0)
+		return -ENOMEM;
+	VERIFY(ctx->task_index < CAPTURE_TASKS_MAX && plan->input->field_count <= ROW_WIDTH);
+	c->rows = &capture_rows[ctx->task_index];
+	c->rows->count = 0;
+	c->all_fields = schema_all_fields(plan->input);
+	*ret_self = c;
+	return 0;
+}
+
+static int64_t value_of(const struct weir_field *field, const struct weir_column *column,
+	uint32_t row)
+{
+	const uint8_t *at = (const uint8_t *)column->data + (size_t)row * column->stride;
+	if (column->nulls != NULL && column->nulls[row])
+		return INT64_MIN;
+	if (type_is_text(field->type)) {
+		struct weir_slice text;
+		memcpy(&text, at, sizeof(text));
+		return (int64_t)XXH3_64bits(text.data, text.length);
+	}
+	int64_t value = 0;
+	memcpy(&value, at, field->type == WEIR_BOOL ? 1 : 8); // a decimal's low half
+	return value;
+}
+
+static enum weir_flow process(void *self, struct weir_context *ctx, struct weir_batch *in)
+{
+	struct capture *c = self;
+	const struct weir_schema *schema = in->schema;
+	while (!batch_is_empty(in)) {
+		struct weir_batch rows;
+		const uint8_t *behind = batch_gather(in, c->all_fields, &c->scratch, &rows);
+		for (uint32_t i = 0; i < rows.count; i++) {
+			struct row row = {0};
+			for (uint32_t f = 0; f < schema->field_count; f++)
+				row.values[f] = value_of(&schema->fields[f], &rows.columns[f], i);
+			rows_add(c->rows, &row);
+		}
+		ctx->counters->records_in += rows.count;
+		batch_advance(in, rows.count, behind);
+	}
+	return WEIR_DONE;
+}
+
+static void snapshot(const void *self, struct snapshot_writer *w)
+{
+	snapshot_u64(w, ((const struct capture *)self)->rows->count);
+}
+
+static int restore(void *self, struct weir_context *ctx, struct snapshot_reader *r)
+{
+	struct capture *c = self;
+	c->rows->count = snapshot_read_u64(r);
+	return r->error;
+}
+
+const struct weir_operator capture_operator = {
+	.size = sizeof(struct weir_operator),
+	.version = WEIR_OPERATOR_VERSION,
+	.kind = "capture",
+	.summary = "Keeps rows in memory.",
+	.role = WEIR_SINK,
+	.params = params,
+	.plan = plan,
+	.create = create,
+	.process = process,
+	.state_version = 1,
+	.snapshot = snapshot,
+	.restore = restore,
+};

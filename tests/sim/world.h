@@ -1,0 +1,45 @@
+// One seed's world: the production engine, its workers stepped in an order, with batch cuts, at
+// times and with deaths that the seed chooses. One thread, virtual time.
+#pragma once
+
+#include "control/job.h"
+#include "control/planner.h"
+#include "dataplane/engine_parts.h"
+#include "tests/sim/ledger.h"
+#include "tests/sim/scenario.h"
+
+enum { WORLD_DEATHS_MAX = 16 };
+
+// The memory a successor lives in; the dead one's worker arena is sealed.
+struct afterlife {
+	struct arena arena;
+	struct pool pool;
+};
+
+struct world {
+	const struct scenario *scenario;
+	struct random random;
+	struct job job;
+	struct planned_job planned;
+	struct engine *engine;
+	struct ledger ledger;
+	int64_t now_ns;
+	int64_t stalled_until_ns[16]; // per worker
+	uint64_t steps;
+	uint32_t deaths;
+	struct afterlife afterlives[WORLD_DEATHS_MAX];
+	bool violated;
+};
+
+// Returns false, having said why, when the job cannot be built.
+bool world_create(struct world *w, const struct scenario *scenario);
+void world_destroy(struct world *w);
+
+// Run to the end, or to the first violation; says it on stderr.
+void world_run(struct world *w);
+
+// Where every task and channel stands, on stderr (tests/sim/dump.c).
+void world_dump(const struct world *w);
+
+// Kill a task and put its successor in its place (tests/sim/kill.c).
+void world_kill(struct world *w, uint32_t task);
