@@ -4,7 +4,7 @@
 #include "tests/sim/world.h"
 
 // Memory for a successor's operators, log room and state.
-enum { AFTERLIFE_ARENA_BYTES = 96 << 20, AFTERLIFE_STATE_BYTES = 16 << 20 };
+enum { AFTERLIFE_ARENA_BYTES = 192 << 20, AFTERLIFE_STATE_BYTES = 64 << 20 };
 
 static struct task_config successor_config(struct world *w, uint32_t task)
 {

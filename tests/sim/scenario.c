@@ -39,7 +39,7 @@ static void write_job(struct scenario *s)
 {
 	const char *input = "source.bid";
 	s->job[0] = 0;
-	add(s, "version: 1\njob: sim\nworkers: {count: %u, state_memory: 16MiB}\n", s->workers);
+	add(s, "version: 1\njob: sim\nworkers: {count: %u, state_memory: 64MiB}\n", s->workers);
 	add(s, "exchange: {frame: %uB, credit: %u}\n", s->frame_bytes, s->credit);
 	add(s, "checkpoint: {interval: 1s, retention: 16MiB, snapshot: 8MiB}\noperators:\n");
 	add(s,
