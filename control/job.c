@@ -87,10 +87,11 @@ void job_destroy(struct job *job)
 	heap_destroy(&job->heap);
 }
 
-static void check_id(struct job *job, const struct value_root *root, uint32_t index)
+static bool check_id(struct job *job, const struct value_root *root, uint32_t index)
 {
 	const char *id = job->operators[index].id;
 	const struct weir_value *at = weir_param_find(root->value, "id");
+	uint32_t before = job->errors.count;
 	if (!name_is_plain(id))
 		errors_add_at(&job->errors, root, at,
 			"%s is no id; write 1 to 63 of a-z, 0-9, _ and -", id);
@@ -103,6 +104,7 @@ static void check_id(struct job *job, const struct value_root *root, uint32_t in
 		if (strcmp(param->name, id) == 0)
 			errors_add_at(&job->errors, root, at,
 				"%s is the name of a section; choose another", id);
+	return job->errors.count == before;
 }
 
 // Split `operator.output`.
@@ -124,12 +126,12 @@ static void load_operator(struct job *job, const struct weir_value *raw)
 	struct params_scope scope = operator_scope(job, op, NULL);
 	struct weir_value *common = params_fill(&scope, job_operator_table, raw);
 	op->parallelism = (uint32_t)weir_param_int(common, "parallelism", 0);
-	if (id)
-		check_id(job, &scope.root, index);
+	op->named = id && check_id(job, &scope.root, index);
 	if (weir_param_text(common, "input", NULL))
 		take_input(job, op, weir_param_text(common, "input", NULL));
-	op->kind = weir_param_text(common, "kind", NULL) ?
-		params_kind(&scope, raw, op->input_text == NULL) : NULL;
+	op->kind = weir_param_text(common, "kind", NULL)
+		? params_kind(&scope, raw, op->input_text == NULL)
+		: NULL;
 	if (op->kind)
 		params_check_names(&scope, op->kind->params, job_operator_table, raw,
 			heap_printf(&job->heap, "kind %s", op->kind->kind));
@@ -142,7 +144,7 @@ static void load_operators(struct job *job)
 	const struct weir_value *list = weir_param_find(job->raw, "operators");
 	if (!list || list->kind != WEIR_VALUE_LIST || list->count == 0) {
 		errors_add_at(&job->errors, &root, list,
-			list ? "has no operators; write a list, `- id: …` and `kind: …` each"
+			list ? "is no list of operators; write `- id: …` and `kind: …` for each"
 			     : "operators is missing; add `operators:` with a source and a sink");
 		return;
 	}
@@ -224,7 +226,7 @@ static void load_cpus(struct job *job, const struct value_root *root)
 			problem);
 	else if (count && count != job->cpu_count)
 		errors_add_at(&job->errors, root, weir_param_find(raw, "cpus"),
-			"%s are %u CPUs for %" PRId64 " workers; make them equal, or leave count "
+			"%s lists %u CPUs, count says %" PRId64 "; make them equal, or leave count "
 			"out",
 			text, job->cpu_count, count);
 }

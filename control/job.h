@@ -10,6 +10,7 @@ enum { JOB_OPERATORS_MAX = 256, JOB_TASKS_MAX = 1024 };
 
 struct job_operator {
 	const char *id;
+	bool named;                       // the id is sound, so that others can name it
 	const struct weir_operator *kind; // NULL after an error
 	const struct weir_value *raw;     // its map as written
 	uint32_t input;                   // operator, JOB_NO_INPUT: a source, or an error

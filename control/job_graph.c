@@ -21,22 +21,40 @@ void job_operator_error(struct job *job, const struct job_operator *op, const ch
 	errors_add_at(&job->errors, &root, name ? operator_value(op, name) : NULL, "%s", text);
 }
 
-static void find_input(struct job *job, struct job_operator *op)
+static struct job_operator *operator_named(struct job *job, const char *id)
+{
+	for (uint32_t i = 0; i < job->operator_count; i++)
+		if (strcmp(job->operators[i].id, id) == 0)
+			return &job->operators[i];
+	return NULL;
+}
+
+// What is meant counts as read, so that one slip is one error.
+static void say_unknown(struct job *job, const struct job_operator *op)
 {
 	struct suggestion near;
 	char text[128];
 	suggest_start(&near, op->input_text);
-	for (uint32_t i = 0; i < job->operator_count; i++) {
-		if (strcmp(job->operators[i].id, op->input_text) == 0) {
-			op->input = i;
-			job->operators[i].consumers++;
-			return;
-		}
+	for (uint32_t i = 0; i < job->operator_count; i++)
 		if (&job->operators[i] != op)
 			suggest_offer(&near, job->operators[i].id);
-	}
+	if (near.best)
+		operator_named(job, near.best)->consumers++;
 	job_operator_error(job, op, "input", "there is no operator %s%s", op->input_text,
 		suggest_text(&near, text));
+}
+
+static void find_input(struct job *job, struct job_operator *op)
+{
+	if (op->kind && op->kind->role == WEIR_SOURCE)
+		return; // check_role refuses it
+	struct job_operator *from = operator_named(job, op->input_text);
+	if (!from) {
+		say_unknown(job, op);
+		return;
+	}
+	op->input = (uint32_t)(from - job->operators);
+	from->consumers++;
 }
 
 static void check_role(struct job *job, struct job_operator *op)
@@ -49,7 +67,7 @@ static void check_role(struct job *job, struct job_operator *op)
 	if (op->kind->role != WEIR_SOURCE && !op->input_text && !operator_value(op, "input"))
 		job_operator_error(job, op, NULL,
 			"input is missing; add `input:` with the id of the operator it reads");
-	if (op->kind->role != WEIR_SINK && op->consumers == 0)
+	if (op->kind->role != WEIR_SINK && op->consumers == 0 && op->named)
 		job_operator_error(job, op, NULL,
 			"nothing reads it; give it to a sink with `input: %s`, or remove it",
 			op->id);

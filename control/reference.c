@@ -58,14 +58,37 @@ static void print_presence(const struct weir_param *param, FILE *out)
 		fputs("optional", out);
 }
 
+enum { TEXT_COLUMN = 23, LAST_COLUMN = 96 };
+
+// Words from the text column on, broken into lines.
+static void print_wrapped(const char *text, FILE *out)
+{
+	int column = 0;
+	while (*text) {
+		int length = (int)strcspn(text, " ");
+		if (column == 0 || column + 1 + length > LAST_COLUMN) {
+			fprintf(out, "\n%*s", TEXT_COLUMN, "");
+			column = TEXT_COLUMN;
+		} else {
+			fputc(' ', out);
+			column++;
+		}
+		fprintf(out, "%.*s", length, text);
+		column += length;
+		text += length;
+		text += strspn(text, " ");
+	}
+	fputc('\n', out);
+}
+
 static void print_table(const struct weir_param *param, int indent, FILE *out)
 {
 	for (; param && param->name; param++) {
-		fprintf(out, "%*s%-*s ", indent, "", 22 - indent, param->name);
+		fprintf(out, "%*s%-*s ", indent, "", TEXT_COLUMN - 1 - indent, param->name);
 		print_type(param, out);
 		fputs("; ", out);
 		print_presence(param, out);
-		fprintf(out, "\n%*s%s\n", 23, "", param->doc);
+		print_wrapped(param->doc, out);
 		if (param->type == WEIR_PARAM_MAP)
 			print_table(param->children, indent + 2, out);
 	}

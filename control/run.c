@@ -98,8 +98,10 @@ static int start(struct run *run)
 	bool huge;
 	stop_signals(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL); // before any thread starts: all inherit it
-	if (engine_eal_start(frame_memory(&run->planned.plan), &huge) < 0)
-		return EXIT_FAILED; // it has said why
+	if (engine_eal_start(frame_memory(&run->planned.plan), &huge) < 0) {
+		snprintf(run->error, sizeof(run->error), "DPDK did not start");
+		return EXIT_FAILED; // why, it has said
+	}
 	const struct weir_value *workers = weir_param_find(run->job.settings, "workers");
 	const struct engine_config config = {.plan = &run->planned.plan,
 		.worker_cpus = run->planned.worker_cpus,
@@ -108,8 +110,11 @@ static int start(struct run *run)
 	if (engine_create(&config, run->error, sizeof(run->error), &run->engine) < 0)
 		return fail(run, run->error);
 	run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (run->signals < 0 || engine_start(run->engine) < 0)
-		return fail(run, strerror(errno));
+	if (run->signals < 0 || engine_start(run->engine) < 0) {
+		snprintf(run->error, sizeof(run->error), "workers did not start: %s",
+			strerror(errno));
+		return fail(run, run->error);
+	}
 	return EXIT_DONE;
 }
 
@@ -170,6 +175,16 @@ static int publish_report(struct run *run, const struct report *report)
 	if (rc < 0)
 		fprintf(stderr, "%s: cannot be written: %s\n", run->options->report, strerror(-rc));
 	return rc;
+}
+
+// A job that is sound but could not start has a report as well, without figures.
+static void report_failure(struct run *run)
+{
+	struct report report = {.job = run->job.name,
+		.state = "failed",
+		.error = run->error,
+		.workers = run->planned.plan.worker_count};
+	publish_report(run, &report);
 }
 
 static const char *conclude(struct run *run, enum engine_state state)
@@ -234,10 +249,13 @@ int run_job(const struct run_options *options)
 	int code = run->job.errors.count ? EXIT_USE : open_report(run);
 	if (code == EXIT_DONE)
 		code = plan(run);
-	if (code == EXIT_DONE)
+	if (code == EXIT_DONE) {
 		code = start(run);
-	if (code == EXIT_DONE)
-		code = finish(run, attend(run));
+		if (code == EXIT_DONE)
+			code = finish(run, attend(run));
+		else
+			report_failure(run);
+	}
 	engine_destroy(run->engine);
 	if (run->report_open)
 		output_file_discard(&run->report_file);

@@ -129,9 +129,9 @@ static uint32_t add_partial(struct job *job, struct stages *stages, uint32_t op,
 }
 
 static bool partial_helps(const struct job_operator *op, const struct weir_plan *plan,
-	uint32_t parallelism, const struct stage *from, bool only_consumer)
+	const struct stage *from, bool only_consumer)
 {
-	return op->kind->partial && only_consumer && parallelism == 1 && from->parallelism > 1 &&
+	return op->kind->partial && only_consumer && from->parallelism > 1 &&
 		plan->output_count == 1 && same_fields(&plan->outputs[0].schema, plan->input);
 }
 
@@ -163,7 +163,8 @@ static int add_reader(struct job *job, struct stages *stages, uint32_t index, ui
 		return -EINVAL;
 	uint32_t upstream = stages->stage[from].parallelism;
 	uint32_t parallelism = choose_parallelism(job, op, plan, upstream, workers);
-	if (partial_helps(op, plan, parallelism, &stages->stage[from], only_consumer)) {
+	if (partial_helps(op, plan, &stages->stage[from], only_consumer)) {
+		parallelism = op->parallelism ? op->parallelism : 1; // little is left
 		from = add_partial(job, stages, index, from, plan);
 		produced = &plan->outputs[0].schema;
 		plan = plan_against(job, index, plan, produced);

@@ -200,7 +200,7 @@ static void yaml_report_syntax(struct yaml *y)
 	const struct fy_diag_error *e = fy_diag_errors_iterate(y->diag, &at);
 	uint32_t line = e && e->line > 0 ? (uint32_t)e->line : y->line;
 	errors_add(y->errors, y->file, line ? line : 1,
-		"not YAML: %s; check indentation, brackets and quotes up to here",
+		"not YAML: %s; check indentation, brackets and quotes around here",
 		e && e->msg ? e->msg : "cannot be read");
 }
 

@@ -311,6 +311,7 @@ static enum weir_flow process(void *self, struct weir_context *ctx, struct weir_
 		if (columns_add(top, ctx, &rows))
 			return exhausted(top, ctx);
 		batch_advance(in, rows.count, behind);
+		ctx->counters->records_in += rows.count;
 	}
 	return WEIR_DONE;
 }

@@ -54,7 +54,7 @@ static void drops_count(struct weir_context *ctx, const struct window_drops *dro
 }
 
 static int gathered_add(struct window_operator *op, struct weir_batch *in,
-	struct window_drops *drops)
+	struct window_drops *drops, uint64_t *rows_in)
 {
 	while (!batch_is_empty(in)) {
 		struct weir_batch rows;
@@ -63,6 +63,7 @@ static int gathered_add(struct window_operator *op, struct weir_batch *in,
 		if (error)
 			return error;
 		batch_advance(in, rows.count, behind);
+		*rows_in += rows.count;
 	}
 	return 0;
 }
@@ -73,8 +74,8 @@ static enum weir_flow process(void *self, struct weir_context *ctx, struct weir_
 	const struct window_packed *packed = &op->detail->packed;
 	struct window_drops drops = {0};
 	int error = in->form == WEIR_PACKED && packed->usable
-		? window_packed_add(&op->window, packed, in, &drops)
-		: gathered_add(op, in, &drops);
+		? window_packed_add(&op->window, packed, in, &drops, &ctx->counters->records_in)
+		: gathered_add(op, in, &drops, &ctx->counters->records_in);
 	drops_count(ctx, &drops);
 	return error ? exhausted(op, ctx) : WEIR_DONE;
 }

@@ -119,7 +119,8 @@ ALWAYS_INLINE uint8_t *record_entry(const struct hot *hot, const struct window_p
 }
 
 ALWAYS_INLINE int packed_add(struct window *w, const struct window_packed *packed_in,
-	struct weir_batch *in, struct window_drops *drops, uint32_t stride, bool count_only)
+	struct weir_batch *in, struct window_drops *drops, uint64_t *rows, uint32_t stride,
+	bool count_only)
 {
 	const struct window_packed packed = *packed_in;
 	const uint8_t *at = in->first, *limit = in->limit;
@@ -131,6 +132,7 @@ ALWAYS_INLINE int packed_add(struct window *w, const struct window_packed *packe
 		at += length;
 		if (record_variant(record) != packed.variant)
 			continue;
+		++*rows;
 		uint8_t *entry = record_entry(&hot, &packed, record, stride);
 		if (LIKELY(entry != NULL)) {
 			record_add(w, record, entry, count_only);
@@ -146,10 +148,13 @@ ALWAYS_INLINE int packed_add(struct window *w, const struct window_packed *packe
 }
 
 int window_packed_add(struct window *w, const struct window_packed *packed, struct weir_batch *in,
-	struct window_drops *drops)
+	struct window_drops *drops, uint64_t *rows)
 {
 	const struct aggregates *a = &w->config->aggregates;
-	if (a->cell_count == 1)
-		return packed_add(w, packed, in, drops, TABLE_INT64_HEAD, true);
-	return packed_add(w, packed, in, drops, a->entry_bytes, false);
+	uint64_t taken = 0;
+	int error = a->cell_count == 1
+		? packed_add(w, packed, in, drops, &taken, TABLE_INT64_HEAD, true)
+		: packed_add(w, packed, in, drops, &taken, a->entry_bytes, false);
+	*rows += taken;
+	return error;
 }

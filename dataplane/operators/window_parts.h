@@ -30,9 +30,10 @@ struct window_operator {
 int window_plan(struct weir_plan *plan);
 extern const struct weir_param window_params[];
 
-// window_kernel.c: add a PACKED batch of packed.usable form, all of it.  Returns 0 or -ENOMEM.
+// window_kernel.c: add a PACKED batch of packed.usable form, all of it; *rows grows by
+// those of the input's variant.  Returns 0 or -ENOMEM.
 int window_packed_add(struct window *w, const struct window_packed *packed, struct weir_batch *in,
-	struct window_drops *drops);
+	struct window_drops *drops, uint64_t *rows);
 
 // window_output.c: rows as columns of the output schema, valid until the next call.  Returns 0 or
 // -EOVERFLOW and the aggregate that left the decimal's range.

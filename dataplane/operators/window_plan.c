@@ -99,7 +99,7 @@ static int time_field(struct weir_plan *plan, struct window_config *config)
 	if (field < 0 || plan->input->fields[field].type != WEIR_TIMESTAMP) {
 		weir_plan_error(plan, time != NULL ? time : plan->params,
 			time != NULL ? "%s is no timestamp: name a field of that type"
-				     : "%s: the input has no timestamp: keep one in it",
+				     : "the input of %s has no timestamp: keep one in it",
 			time != NULL ? time->text : plan->id);
 		return -EINVAL;
 	}

@@ -178,10 +178,10 @@ def a_second_interrupt_publishes_nothing(folder):
 def a_missing_input_fails_and_leaves_nothing(folder):
     result = weir(folder, "run", "-s", "source.path=none.csv", "-r", "r.json",
                   example("flights/delays.yaml"))
-    assert result.returncode in (1, 2), result.returncode
-    assert "none.csv" in result.stderr and "No such file" in result.stderr, result.stderr
-    assert "delays.csv" not in os.listdir(folder)
-    assert not [n for n in os.listdir(folder) if n != "r.json"], os.listdir(folder)
+    assert result.returncode == 1, result.returncode
+    assert "none.csv: there is no such file" in result.stderr, result.stderr
+    assert os.listdir(folder) == ["r.json"], os.listdir(folder)
+    assert report_of(folder)["state"] == "failed" and "none.csv" in report_of(folder)["error"]
 
 
 @test

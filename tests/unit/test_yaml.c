@@ -148,7 +148,7 @@ static const struct bad bad_texts[] = {
 	{"a: 1\nb: \"x\\0\"\n", "f.yaml:2: text with an escape that is no character; remove it\n"},
 	{"a: [1\nb: 2\n",
 		"f.yaml:3: not YAML: flow sequence without a closing bracket; "
-		"check indentation, brackets and quotes up to here\n"},
+		"check indentation, brackets and quotes around here\n"},
 };
 
 static void every_bad_text_is_said_plainly(void **state)
