@@ -108,8 +108,9 @@ static int read_file(struct input_file *f, uint8_t *out, size_t room, size_t *re
 		if (bytes < 0 && errno == EINTR)
 			continue;
 		if (bytes < 0)
-			return fail(f, EIO, "cannot be read at byte %" PRIu64 ": %s; check the disk",
-				f->taken, strerror(errno));
+			return fail(f, EIO,
+				"cannot be read at byte %" PRIu64 ": %s; check the disk", f->taken,
+				strerror(errno));
 		if (bytes == 0)
 			return fail(f, ESTALE, "ends at byte %" PRIu64 " but had %" PRIu64
 				" when it was opened; run the job when nothing shortens the file",
@@ -157,8 +158,10 @@ static int read_zstd(struct input_file *f, uint8_t *out, size_t room, size_t *re
 		if (bytes != 0 || !dry)
 			continue;
 		if (f->in_frame)
-			return fail(f, EBADMSG, "ends in the middle of a zstd frame, at byte %" PRIu64
-				"; get the whole file", f->taken);
+			return fail(f, EBADMSG,
+				"ends in the middle of a zstd frame, at byte %" PRIu64
+				"; get the whole file",
+				f->taken);
 		break;
 	}
 	*ret_bytes = done;

@@ -110,7 +110,8 @@ static uint32_t take_rows(struct filter *f, struct weir_batch *in)
 static enum weir_flow filter_rows(struct filter *f, struct weir_context *ctx,
 	struct weir_batch *in)
 {
-	struct weir_batch columns, rows = {.form = WEIR_ROWS, .rows = f->rows, .schema = in->schema};
+	struct weir_batch columns,
+		rows = {.form = WEIR_ROWS, .rows = f->rows, .schema = in->schema};
 	rows.count = take_rows(f, in);
 	batch_gather(&rows, f->fields, &f->in, &columns);
 	rows.count = choose(f, ctx, &columns);

@@ -48,7 +48,8 @@ static int plan_field(struct weir_plan *plan, const struct weir_value *item, str
 		weir_plan_error(plan, item, "is one field too many; at most 64 are allowed");
 		return -EINVAL;
 	}
-	if (expression_compile(plain ? text : item->text, plan->input, error, sizeof(error), x) != 0) {
+	if (expression_compile(plain ? text : item->text, plan->input, error, sizeof(error), x) !=
+		0) {
 		weir_plan_error(plan, item, "%s", error);
 		return -EINVAL;
 	}

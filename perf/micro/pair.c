@@ -93,7 +93,8 @@ static void bare_consume(struct pair *p)
 				frames[i] + bytes);
 			__asm__ volatile("" : : "r"(frames[i][0])); // the header's line too
 		}
-		VERIFY(rte_ring_sp_enqueue_burst(p->channel.back, (void **)frames, got, NULL) == got);
+		VERIFY(rte_ring_sp_enqueue_burst(p->channel.back, (void **)frames, got, NULL) ==
+			got);
 		taken += got;
 	}
 	p->sum = sum;

@@ -130,7 +130,7 @@ static void sections_of_any_length_read_back(void **state)
 			lengths[i] = random_below(&seed, 2)
 					     ? random_below(&seed, 100)
 					     : 65528 - 150 + random_below(&seed, 300);
-			char name[8];
+			char name[16];
 			snprintf(name, sizeof(name), "s%u", i);
 			snapshot_section(&w, name, i);
 			for (size_t at = 0; at < lengths[i];) {
