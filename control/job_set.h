@@ -4,4 +4,5 @@
 #include "control/errors.h"
 
 // Apply one flag to the tree of a job file. Values get the flag as their place.
-void job_set(struct heap *heap, struct errors *errors, struct weir_value *root, const char *flag);
+void job_set(struct heap *heap, struct errors *errors, struct weir_value *root, const char *flag)
+	__attribute__((nonnull));

@@ -85,9 +85,11 @@ static const struct bad bad_jobs[] = {
 		"f.yaml:7: exchange.credit: 0 is out of bounds; write 1 to 256\n"},
 	{HEAD SOURCE SINK "workers: {cpus: 3-}\n",
 		"f.yaml:6: workers.cpus: 3- is no list of CPUs; write OS indices, as in 2-5,8\n"},
+	{HEAD SOURCE SINK "workers: {cpus: 5-4}\n",
+		"f.yaml:6: workers.cpus: 5-4 is no list of CPUs; write OS indices, as in 2-5,8\n"},
 	{HEAD SOURCE SINK "workers:\n  cpus: 2-3,1\n  count: 2\n",
-		"f.yaml:7: workers.cpus: 2-3,1 lists 3 CPUs, count says 2; make them equal, or leave "
-		"count out\n"},
+		"f.yaml:7: workers.cpus: 2-3,1 lists 3 CPUs, count says 2; make them equal, or "
+		"leave count out\n"},
 	{HEAD "- 1\n" SOURCE SINK,
 		"f.yaml:4: operators[1]: is no operator; write `- id: …` and "
 		"`kind: …`\n"},

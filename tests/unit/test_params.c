@@ -94,7 +94,7 @@ static void every_type_is_worked_out(void **state)
 {
 	struct fixture *f = *state;
 	struct weir_value *p = check(f,
-		"text: a b\nflag: false\nnumber: -3\ntime: 250ms\nroom: 4KiB\nrate: 600/min\n"
+		"text: a b\nflag: false\nnumber: -3\ntime: 250ms\nroom: 64KiB\nrate: 600/min\n"
 		"mode: route\nfield: bidder\nkey: [bidder, auction]\npairs: [a: count(), b]\n"
 		"window: {size: 1h}\nfrom: {kind: generator, events: 7}\n");
 	assert_int_equal(f->errors.count, 0);
@@ -102,7 +102,7 @@ static void every_type_is_worked_out(void **state)
 	assert_int_equal(weir_param_int(p, "flag", -1), 0);
 	assert_int_equal(weir_param_int(p, "number", 0), -3);
 	assert_int_equal(weir_param_int(p, "time", 0), 250000000);
-	assert_int_equal(weir_param_int(p, "room", 0), 4096);
+	assert_int_equal(weir_param_int(p, "room", 0), 65536);
 	assert_int_equal(weir_param_int(p, "rate", 0), 10);
 	assert_int_equal(weir_param_int(p, "mode", -1), 2);
 	assert_int_equal(weir_param_int(p, "field", -1), 1);

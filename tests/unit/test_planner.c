@@ -250,16 +250,17 @@ static void too_many_channels_are_refused(void **state)
 static void workers_without_tasks_are_left_out(void **state)
 {
 	struct fixture *f = *state;
-	plan_job(f, line_of_keeps, 2);
+	plan_job(f, line_of_keeps, 3);
 	struct placement_worker workers[] = {
 		{.pu = 3, .node = 0}, {.pu = 5, .node = 1}, {.pu = 7, .node = 2}};
-	struct placement_assignment tasks[] = {{.worker = 2}, {.worker = 1}};
+	struct placement_assignment tasks[] = {{.worker = 2}, {.worker = 1}, {.worker = 2}};
 	struct placement placement = {
-		.workers = workers, .tasks = tasks, .worker_count = 3, .task_count = 2};
+		.workers = workers, .tasks = tasks, .worker_count = 3, .task_count = 3};
 	planner_place(&f->job, &f->planned, &placement);
 	assert_int_equal(f->plan->worker_count, 2);
 	assert_int_equal(f->plan->tasks[0].worker, 1);
 	assert_int_equal(f->plan->tasks[1].worker, 0);
+	assert_int_equal(f->plan->tasks[2].worker, 1);
 	assert_int_equal(f->planned.worker_cpus[0], 5);
 	assert_int_equal(f->planned.worker_cpus[1], 7);
 	assert_int_equal(f->planned.worker_nodes[1], 2);

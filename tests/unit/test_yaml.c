@@ -40,7 +40,7 @@ static void values_have_names_texts_and_lines(void **state)
 {
 	struct fixture *f = *state;
 	const struct weir_value *root = parse(f,
-		"# a comment\n"
+		"# a\tcomment\n"
 		"a: 1\n"
 		"b: [x: int64, y, \"q z\"]\n"
 		"c:\n"
@@ -127,6 +127,7 @@ static const struct bad bad_texts[] = {
 		"f.yaml:3: a: given twice, first in line 1; remove one\n"
 		"f.yaml:4: b: given twice, first in line 2; remove one\n"},
 	{"a: 1\nb:\n\tc: 1\n", "f.yaml:3: indented with a tab; use spaces\n"},
+	{"a: 1\nb:\n  \tc: 1\n", "f.yaml:3: indented with a tab; use spaces\n"},
 	{"a: &x 1\nb: *x\n",
 		"f.yaml:1: anchors, aliases and tags (& * !) are not supported; "
 		"write the value out\n"},
