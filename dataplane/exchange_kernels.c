@@ -16,6 +16,11 @@ static enum weir_flow too_large(struct weir_context *ctx, uint32_t bytes, const 
 		bytes, s->channel->config.frame_bytes);
 }
 
+static uint32_t padded(uint32_t bytes)
+{
+	return (bytes + RECORD_ALIGN - 1) & ~(uint32_t)(RECORD_ALIGN - 1);
+}
+
 static struct sender *sender_of(const struct exchange_edge *edge, uint64_t hash)
 {
 	return edge->senders[edge->channel_of_group[key_group(hash, edge->group_bits)]];
@@ -31,7 +36,7 @@ static bool has_nulls(const uint8_t *record, uint32_t null_words)
 	return any != 0;
 }
 
-// A record's key, or the hash of a constant when the edge has none.
+// A record's key, or a constant where there is but one channel. Of a longer key, what fits.
 static uint64_t record_key_hash(const struct exchange_edge *edge, const uint8_t *record)
 {
 	const struct plan_edge *plan = edge->plan;
@@ -43,30 +48,66 @@ static uint64_t record_key_hash(const struct exchange_edge *edge, const uint8_t 
 	return key_hash(key, bytes < sizeof(key) ? bytes : (uint32_t)sizeof(key));
 }
 
-// Copy the fields an edge needs from one record into another.  Returns its length, 0 if too large.
-static uint32_t narrow(const struct plan_edge *plan, const uint8_t *record, uint8_t *out,
-	uint32_t room)
+// Bytes of the record that an edge makes of `record`.
+static uint32_t narrow_bytes(const struct exchange_edge *edge, const uint8_t *record)
 {
+	const struct plan_edge *plan = edge->plan;
+	const struct weir_schema *to = plan->output;
+	uint32_t bytes = to->fixed_bytes;
+	for (uint32_t i = 0; i < to->text_count; i++) {
+		const struct weir_field *field = &plan->input->fields[plan->fields[to->texts[i]]];
+		bytes += record_slice(record, field->offset).length; // of a null: 0
+	}
+	return padded(bytes);
+}
+
+// A text goes behind what is there so far.  Returns where the next one goes.
+static uint32_t narrow_text(const uint8_t *record, uint32_t from, uint8_t *out, uint32_t to,
+	uint32_t end)
+{
+	struct weir_slice text = record_slice(record, from);
+	const uint32_t slot[2] = {end, text.length};
+	memcpy(out + to, slot, sizeof(slot));
+	if (text.length != 0)
+		memcpy(out + end, text.data, text.length);
+	return end + text.length;
+}
+
+static void copy_value(uint8_t *out, const uint8_t *value, uint32_t bytes)
+{
+	if (bytes == 8)
+		memcpy(out, value, 8);
+	else if (bytes == 16)
+		memcpy(out, value, 16);
+	else
+		*out = *value;
+}
+
+// Copy the fields an edge needs from one record into another of `bytes` bytes.
+static void narrow(const struct exchange_edge *edge, const uint8_t *record, uint8_t *out,
+	uint32_t bytes)
+{
+	const struct plan_edge *plan = edge->plan;
 	const struct weir_schema *from = plan->input, *to = plan->output;
-	struct record_builder b;
-	record_begin(&b, to, out, room);
+	const uint64_t head = bytes | (uint64_t)to->variant << 32;
+	uint64_t from_nulls = record_nulls(from, record), nulls = 0;
+	uint32_t end = to->fixed_bytes;
+	memcpy(out, &head, sizeof(head));
+	for (uint32_t i = 0; i < to->hole_count; i++)
+		memset(out + to->holes[i].offset, 0, to->holes[i].bytes);
 	for (uint32_t f = 0; f < to->field_count; f++) {
 		const struct weir_field *source = &from->fields[plan->fields[f]];
-		if (record_is_null(record, plan->fields[f]))
-			continue;
-		if (type_is_text(source->type)) {
-			struct weir_slice text = record_slice(record, source->offset);
-			record_set_text(&b, f, text.data, text.length);
-		} else {
-			uint32_t word = RECORD_HEADER_BYTES + 4 * (f / 32), nulls;
-			memcpy(&nulls, out + word, sizeof(nulls));
-			nulls &= ~(1u << f % 32);
-			memcpy(out + word, &nulls, sizeof(nulls));
-			memcpy(out + to->fields[f].offset, record + source->offset,
+		uint64_t null = from_nulls >> plan->fields[f] & 1;
+		uint32_t offset = to->fields[f].offset;
+		nulls |= null << f;
+		if (type_is_text(source->type) && !null)
+			end = narrow_text(record, source->offset, out, offset, end);
+		else // of a null, zeros
+			copy_value(out + offset, record + source->offset,
 				type_record_bytes(source->type));
-		}
 	}
-	return record_end(&b);
+	memcpy(out + RECORD_HEADER_BYTES, &nulls, 4 * to->null_words);
+	memset(out + end, 0, bytes - end);
 }
 
 static bool is_whole(const struct plan_edge *plan)
@@ -79,21 +120,16 @@ static enum weir_flow send_record(struct exchange_edge *edge, struct weir_contex
 	const uint8_t *record, bool whole)
 {
 	struct sender *s = sender_of(edge, record_key_hash(edge, record));
-	uint32_t bound = record_length(record); // narrowing never makes a record longer
-	if (whole ? !sender_fits(s, bound) : !sender_fits(s, edge->record_bytes))
-		return too_large(ctx, bound, s);
-	if (!whole && !sender_fits(s, bound))
-		bound = s->channel->config.frame_bytes - FRAME_HEADER_BYTES;
-	uint8_t *out = sender_reserve(s, bound, ctx->now_ns);
+	uint32_t bytes = whole ? record_length(record) : narrow_bytes(edge, record);
+	if (!sender_fits(s, bytes))
+		return too_large(ctx, bytes, s);
+	uint8_t *out = sender_reserve(s, bytes, ctx->now_ns);
 	if (out == NULL)
 		return WEIR_FULL;
-	uint32_t bytes = bound;
 	if (whole)
-		memcpy(out, record, bound);
+		memcpy(out, record, bytes);
 	else
-		bytes = narrow(edge->plan, record, out, bound);
-	if (bytes == 0)
-		return too_large(ctx, record_length(record), s);
+		narrow(edge, record, out, bytes);
 	sender_commit(s, bytes);
 	return WEIR_DONE;
 }
@@ -154,7 +190,7 @@ static uint32_t columns_record_bound(const struct weir_schema *schema,
 			(columns[f].nulls == NULL || !columns[f].nulls[at]))
 			bytes += text->length;
 	}
-	return (bytes + RECORD_ALIGN - 1) & ~(uint32_t)(RECORD_ALIGN - 1);
+	return padded(bytes);
 }
 
 static enum weir_flow send_columns(struct exchange_edge *edge, struct weir_context *ctx,
@@ -262,7 +298,7 @@ exchange_kernel exchange_choose_kernel(struct exchange_edge *edge)
 {
 	const struct plan_edge *plan = edge->plan;
 	const struct weir_schema *from = plan->input, *to = plan->output;
-	edge->record_bytes = (to->fixed_bytes + RECORD_ALIGN - 1) & ~(uint32_t)(RECORD_ALIGN - 1);
+	edge->record_bytes = padded(to->fixed_bytes);
 	bool words = to->null_words == 1 && from->null_words == 1 && plan->key_count == 1 &&
 		from->fields[plan->keys[0]].type == WEIR_INT64;
 	for (uint32_t f = 0; f < to->field_count && words; f++) {

@@ -31,8 +31,12 @@ struct fixture {
 static struct fixture *setup_with(uint32_t frames, uint64_t retention_bytes)
 {
 	static struct fixture f;
-	struct channel_config config = {.id = 5, .job = 7, .plan_version = 2,
-		.frame_bytes = FRAME_BYTES, .frames = frames, .retention_bytes = retention_bytes,
+	struct channel_config config = {.id = 5,
+		.job = 7,
+		.plan_version = 2,
+		.frame_bytes = FRAME_BYTES,
+		.frames = frames,
+		.retention_bytes = retention_bytes,
 		.checksum = true};
 	memset(&f, 0, sizeof(f));
 	f.pool = rte_pktmbuf_pool_create("test", frames + CHANNEL_CONTROL_FRAMES, 0, 0,
