@@ -114,14 +114,17 @@ static uint64_t sent(const struct fixture *f)
 static void consume_data(struct fixture *f, uint32_t items_max)
 {
 	struct receiver *r = &f->receiver;
-	while (r->items > 0 && items_max-- > 0) {
+	uint32_t items = r->items < items_max ? r->items : items_max;
+	const uint8_t *at = r->first;
+	for (uint32_t i = 0; i < items; i++) {
 		assert_false(is_mark(f->received));
-		check_record(r->first, f->received++);
-		receiver_checksum(r, r->first, r->first + record_length(r->first));
-		r->first += record_length(r->first);
-		r->items--;
-		r->next_number++;
+		check_record(at, f->received++);
+		at += record_length(at);
 	}
+	receiver_checksum(r, r->first, at);
+	r->first = at;
+	r->items -= items;
+	r->next_number += items;
 	if (r->items == 0) {
 		assert_ptr_equal(r->first, r->limit);
 		receiver_release(r);
@@ -328,9 +331,10 @@ static void test_overlap_is_trimmed(void **state)
 	struct fixture *f = setup_with(8, 64 << 10);
 	send_up_to(f, 100);
 	f->sender.payload_max = PAYLOAD_MAX - 300;
-	for (uint64_t from = 0; from < 100; from += 9) {
+	for (uint64_t from = 0; from < 100; from++) {
+		restart_receiver(f, from + 7);
 		sender_rewind(&f->sender, from); // further back than the receiver needs
-		send_up_to(f, sent(f) + 5);
+		send_up_to(f, sent(f) + 2);
 		assert_int_equal(f->received, sent(f));
 	}
 	assert_true(f->receiver.dropped[WEIR_DROP_FRAME_REPEATED] > 20);
