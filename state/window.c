@@ -326,7 +326,9 @@ int window_fire(struct window *w, int64_t watermark_ns, struct window_rows *ret)
 		w->next_pane = closed;
 		w->pane_span = 0;
 	}
-	if (__builtin_mul_overflow(w->next_pane + 1, w->config->slide_ns, &w->next_close_ns))
+	int64_t behind;
+	if (__builtin_add_overflow(w->next_pane, 1, &behind) ||
+		__builtin_mul_overflow(behind, w->config->slide_ns, &w->next_close_ns))
 		w->next_close_ns = w->next_pane < 0 ? INT64_MIN : INT64_MAX;
 	return 0;
 }

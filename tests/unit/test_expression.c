@@ -22,7 +22,7 @@ static struct weir_schema schema;
 static struct weir_column columns[SCHEMA_FIELDS_MAX];
 static struct arena arena;
 
-static const uint8_t yes = 1;
+static uint8_t all_null[BATCH_ROWS_MAX];
 
 static void field(const char *name, enum weir_type type, const void *value)
 {
@@ -30,7 +30,7 @@ static void field(const char *name, enum weir_type type, const void *value)
 	assert_int_equal(schema_add(&schema, name, type, type == WEIR_DECIMAL ? 10 : 0,
 		type == WEIR_DECIMAL ? 2 : 0), 0);
 	static const uint8_t zero[16];
-	columns[i] = (struct weir_column){value ? value : zero, value ? NULL : &yes, 0};
+	columns[i] = (struct weir_column){value ? value : zero, value ? NULL : all_null, 0};
 }
 
 static int set_up(void **state)
@@ -44,6 +44,7 @@ static int set_up(void **state)
 	static const struct weir_slice e = {(const uint8_t *)"", 0, 0};
 	static const struct weir_slice y = {(const uint8_t *)"ab", 2, 0};
 	static const struct weir_slice q = {(const uint8_t *)"12", 2, 0};
+	memset(all_null, 1, sizeof(all_null));
 	field("i", WEIR_INT64, &i);
 	field("j", WEIR_INT64, &j);
 	field("z", WEIR_INT64, &z);
