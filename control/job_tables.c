@@ -15,8 +15,8 @@ static const struct weir_param workers_table[] = {
 	{.name = "wait",
 		.type = WEIR_PARAM_CHOICE,
 		.choices = "spin|yield|sleep",
-		.default_text = "spin",
-		.doc = "What a worker without work does: poll on, yield its core, or sleep."},
+		.doc = "What a worker without work does: poll on, yield its core, or sleep; by "
+		       "default it polls on, and yields where workers share a core."},
 	{.name = "state_memory",
 		.type = WEIR_PARAM_SIZE,
 		.default_text = "256MiB",

@@ -278,6 +278,7 @@ void planner_place(struct job *job, struct planned_job *planned, const struct pl
 			continue;
 		planned->worker_cpus[workers] = (int)placement->workers[w].pu;
 		planned->worker_nodes[workers] = placement->workers[w].node;
+		planned->shares_cpu |= placement->workers[w].seat == PLACEMENT_SHARED;
 		renumbered[w] = workers++;
 	}
 	for (uint32_t i = 0; i < planned->plan.task_count; i++)

@@ -14,6 +14,7 @@ struct planned_job {
 	struct placement_graph graph; // tasks as the plan's; edges: its channels
 	int *worker_cpus;             // per worker of the plan, once placed
 	int *worker_nodes;
+	bool shares_cpu; // two workers run on one CPU
 };
 
 // Plan a job without errors for a number of workers; no task has a worker yet.

@@ -103,10 +103,11 @@ static int start(struct run *run)
 		return EXIT_FAILED; // why, it has said
 	}
 	const struct weir_value *workers = weir_param_find(run->job.settings, "workers");
+	int64_t otherwise = run->planned.shares_cpu ? ENGINE_WAIT_YIELD : ENGINE_WAIT_SPIN;
 	const struct engine_config config = {.plan = &run->planned.plan,
 		.worker_cpus = run->planned.worker_cpus,
 		.worker_nodes = run->planned.worker_nodes,
-		.wait = (enum engine_wait)weir_param_int(workers, "wait", 0)};
+		.wait = (enum engine_wait)weir_param_int(workers, "wait", otherwise)};
 	if (engine_create(&config, run->error, sizeof(run->error), &run->engine) < 0)
 		return fail(run, run->error);
 	run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

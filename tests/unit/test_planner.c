@@ -264,6 +264,10 @@ static void workers_without_tasks_are_left_out(void **state)
 	assert_int_equal(f->planned.worker_cpus[0], 5);
 	assert_int_equal(f->planned.worker_cpus[1], 7);
 	assert_int_equal(f->planned.worker_nodes[1], 2);
+	assert_false(f->planned.shares_cpu);
+	workers[2].seat = PLACEMENT_SHARED;
+	planner_place(&f->job, &f->planned, &placement);
+	assert_true(f->planned.shares_cpu);
 }
 
 static void the_graph_weighs_what_flows(void **state)
