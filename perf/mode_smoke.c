@@ -1,9 +1,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "dataplane/engine.h"
 #include "perf/baseline/baseline.h"
 #include "perf/cores.h"
 #include "perf/modes.h"
+#include "perf/results.h"
 #include "perf/rows_nexmark.h"
 
 static int run(const char *name, const struct rows *rows, uint32_t threads, struct tally *ret_tally)
@@ -38,6 +40,20 @@ static int smoke_query(const char *const *names, const struct rows *rows)
 	return wrong | (first.records == 0);
 }
 
+// The engine's runs compare themselves with the hand-written loops.
+static int smoke_engine(void)
+{
+	static struct results results;
+	bool huge;
+
+	if (engine_eal_start(64 << 20, &huge) != 0)
+		return 1;
+	int wrong = nexmark_measure(&results, 100000, 1, true) |
+		exchange_measure(&results, 1000, 1, true);
+	results_print(&results);
+	return wrong;
+}
+
 int mode_smoke(const struct options *o)
 {
 	static const char *const q0[] = {"q0", NULL}, *const q5[] = {"q5", "q5_table", NULL};
@@ -53,5 +69,5 @@ int mode_smoke(const struct options *o)
 	}
 	if (wrong)
 		fprintf(stderr, "bench: hashes differ\n");
-	return wrong;
+	return wrong | smoke_engine();
 }

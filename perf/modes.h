@@ -12,6 +12,8 @@ struct options {
 
 // Time one hand-written loop.
 int mode_baseline(const struct options *options);
+// Queries in the engine beside the hand-written loops, over the same rows.
+int mode_nexmark(const struct options *options);
 // A frame's cost in a channel beside a bare ring's.
 int mode_exchange(const struct options *options);
 // Run everything tiny and compare the hashes of what must be equal.
@@ -21,4 +23,5 @@ struct results;
 
 // What the modes measure, for mode_smoke to run tiny: 0, or an exit code. With `share` two threads
 // may run on one core. EAL must run.
+int nexmark_measure(struct results *results, int64_t events, uint32_t rounds, bool share);
 int exchange_measure(struct results *results, uint64_t frames, uint32_t rounds, bool share);

@@ -30,6 +30,18 @@ struct result *results_add(struct results *results, const char *name, uint32_t w
 	return r;
 }
 
+#ifdef __clang__
+#define COMPILER "clang"
+#else
+#define COMPILER "gcc"
+#endif
+
+#if defined(__OPTIMIZE__) && !WEIR_ASSERT && !defined(__SANITIZE_ADDRESS__)
+#define OPTIMISED 1
+#else
+#define OPTIMISED 0
+#endif
+
 static json_t *result_json(const struct result *r)
 {
 	json_t *o = json_object();
@@ -53,6 +65,8 @@ void results_print(const struct results *results)
 	for (uint32_t i = 0; i < results->count; i++)
 		json_array_append_new(list, result_json(&results->list[i]));
 	json_object_set_new(o, "results", list);
+	json_object_set_new(o, "compiler", json_string(COMPILER " " __VERSION__));
+	json_object_set_new(o, "optimised", json_boolean(OPTIMISED));
 	json_dumpf(o, stdout, JSON_REAL_PRECISION(6) | JSON_COMPACT);
 	putchar('\n');
 	json_decref(o);

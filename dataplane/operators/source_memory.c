@@ -27,8 +27,8 @@ static const struct weir_param params[] = {
 		.default_text = "1",
 		.min = 1,
 		.max = 10000,
-		.doc = "How often to read the rows, one time after the other; event time starts anew "
-		       "each time, so windows close in the last."},
+		.doc = "How often to read the rows, one time after the other; event time starts "
+		       "anew each time, so windows close in the last."},
 	NEXMARK_WALK_PARAMS,
 	{.name = NULL},
 };
@@ -99,6 +99,19 @@ static int source_share(struct weir_plan *plan, void *memory)
 	return 0;
 }
 
+void source_memory_rows(const struct weir_plan *plan, const uint8_t **ret_first,
+	const uint8_t **ret_limit, uint64_t *ret_count, uint32_t *ret_loops)
+{
+	const struct nexmark_walk *walk = plan->detail;
+	const uint64_t *index = plan->shared;
+	uint64_t events = walk->nexmark.events;
+	const uint8_t *rows = (const uint8_t *)plan->shared + index_bytes(events);
+	*ret_first = rows;
+	*ret_limit = rows + index[index_count(events) - 1];
+	*ret_count = events;
+	*ret_loops = events == 0 ? 1 : (uint32_t)(walk->total / events);
+}
+
 static int source_create(struct weir_context *ctx, const struct weir_plan *plan, void **ret_self)
 {
 	struct source_memory *s = arena_alloc(ctx->arena, sizeof(*s), 64);
@@ -134,9 +147,8 @@ static enum weir_flow source_produce(void *self, struct weir_context *ctx, uint6
 	uint64_t row = s->walk.number % s->walk.nexmark.events;
 	if (events > s->walk.nexmark.events - row)
 		events = s->walk.nexmark.events - row;
-	struct weir_batch batch = {.form = WEIR_PACKED,
-		.first = row_find(s, row),
-		.limit = row_find(s, row + events)};
+	struct weir_batch batch = {
+		.form = WEIR_PACKED, .first = row_find(s, row), .limit = row_find(s, row + events)};
 	walk_advance(&s->walk, ctx, events);
 	return weir_emit(ctx, &batch);
 }

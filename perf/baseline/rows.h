@@ -9,8 +9,8 @@
 struct rows {
 	const uint8_t *first, *limit;
 	uint64_t records;
-	uint32_t loops;    // how often they are read, one after the other; at least 1
-	int64_t bound_ns;  // no record's time is further than this behind one before it
+	uint32_t loops;   // how often they are read, one after the other; at least 1
+	int64_t bound_ns; // no record's time is further than this behind one before it
 };
 
 // The output hash: the sum of XXH3-64 of each whole output record.

@@ -69,8 +69,8 @@ static void bare_produce(struct pair *p)
 	for (uint64_t sent = 0; sent < p->frames;) {
 		uint32_t want = p->frames - sent < BURST ? (uint32_t)(p->frames - sent) : BURST;
 		// Whole bursts: less would have the two cores pass the ring's line to and fro.
-		uint32_t got = rte_ring_sc_dequeue_bulk(p->channel.back, (void **)frames, want,
-			NULL);
+		uint32_t got =
+			rte_ring_sc_dequeue_bulk(p->channel.back, (void **)frames, want, NULL);
 		for (uint32_t i = 0; i < got; i++)
 			bare_fill(frames[i], p->items, &number);
 		VERIFY(rte_ring_sp_enqueue_burst(p->channel.forward, (void **)frames, got, NULL) ==
@@ -86,8 +86,8 @@ static void bare_consume(struct pair *p)
 	uint64_t sum = 0;
 
 	for (uint64_t taken = 0; taken < p->frames;) {
-		uint32_t got = rte_ring_sc_dequeue_burst(p->channel.forward, (void **)frames, BURST,
-			NULL);
+		uint32_t got =
+			rte_ring_sc_dequeue_burst(p->channel.forward, (void **)frames, BURST, NULL);
 		for (uint32_t i = 0; i < got; i++) {
 			sum += lines_read(frames[i] + sizeof(struct frame_header),
 				frames[i] + bytes);
@@ -109,12 +109,13 @@ static void channel_produce(struct pair *p)
 		for (uint32_t i = 0; i < p->items; i++) {
 			uint8_t *out;
 			while ((out = sender_reserve(s, PAIR_ITEM_BYTES, 0)) == NULL)
-				;
+				sender_push(s); // out of credit: the end of a step
 			item_write(out, number++);
 			sender_commit(s, PAIR_ITEM_BYTES);
 		}
 		VERIFY(sender_flush(s));
 	}
+	sender_push(s);
 }
 
 static void channel_consume(struct pair *p)
@@ -151,9 +152,8 @@ static void work(void *argument, uint32_t index)
 
 static int pair_create(struct pair *p)
 {
-	struct channel_config config = {.frame_bytes = PAIR_FRAME_BYTES,
-		.frames = MBUFS,
-		.checksum = p->kind == PAIR_CRC};
+	struct channel_config config = {
+		.frame_bytes = PAIR_FRAME_BYTES, .frames = MBUFS, .checksum = p->kind == PAIR_CRC};
 	int err = arena_create(&p->arena, 1 << 20, -1, false);
 
 	if (err == 0)

@@ -1,0 +1,36 @@
+// A job run by the engine inside this process, again and again over the same rows in memory. Its
+// source has the id `source` and is of kind memory; its sink has the id `sink` and is of kind null.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "numa/arena.h"
+#include "perf/baseline/rows.h"
+#include "perf/baseline/team.h"
+
+struct engine_job;
+struct engine;
+
+// Check and plan a job for one worker a core of `cores`; `text` must outlive it. Mistakes are said
+// on stderr.  Returns 0 or -EINVAL.
+int engine_job_open(const char *text, const struct team *cores, struct engine_job **ret_job);
+void engine_job_close(struct engine_job *job); // NULL-safe
+
+// Lay out the source's rows in an arena of their own. Owns: *ret_arena is the caller's; destroyed
+// after the last use of the rows.  Returns 0 or -errno.
+int engine_job_lay(struct engine_job *job, struct arena *ret_arena);
+
+// Use the rows that another job, with the same source, has laid out.
+void engine_job_adopt(struct engine_job *job, const struct engine_job *other);
+
+// The rows as the hand-written loops read them.
+struct rows engine_job_rows(const struct engine_job *job);
+
+struct engine_outcome {
+	struct tally tally;
+	double seconds; // from the start to the last task's end
+};
+
+// Run the job to its end.  EAL must run.  Returns 0 or -errno, said on stderr.
+int engine_job_run(struct engine_job *job, struct engine_outcome *ret_outcome);
