@@ -97,6 +97,8 @@ static int start(struct run *run)
 	sigset_t set;
 	bool huge;
 	stop_signals(&set);
+	signal(SIGXFSZ, SIG_IGN); // a sink then gets an error, and says which file it was
+	signal(SIGPIPE, SIG_IGN);
 	pthread_sigmask(SIG_BLOCK, &set, NULL); // before any thread starts: all inherit it
 	if (engine_eal_start(frame_memory(&run->planned.plan), &huge) < 0) {
 		snprintf(run->error, sizeof(run->error), "DPDK did not start");

@@ -6,6 +6,7 @@ usage: test_command_line.py WEIR SOURCE-FOLDER
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -126,10 +127,10 @@ def null_reports_count_and_hash(folder):
     assert len(hashes) == 1
 
 
-def started(folder, *arguments):
-    write(folder, "j.yaml", ENDLESS)
+# Start a run and wait until its workers work.
+def begin(folder, *arguments):
     process = subprocess.Popen(
-        [WEIR, "run", "-w", "1", "-s", "workers.wait=sleep", *arguments, "j.yaml"], cwd=folder,
+        [WEIR, "run", "-w", "1", "-s", "workers.wait=sleep", *arguments], cwd=folder,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and not working(process.pid):
@@ -151,7 +152,8 @@ def working(pid):
 
 @test
 def an_interrupt_publishes_what_is_done(folder):
-    process = started(folder, "--report", "r.json")
+    write(folder, "j.yaml", ENDLESS)
+    process = begin(folder, "--report", "r.json", "j.yaml")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
@@ -163,7 +165,8 @@ def an_interrupt_publishes_what_is_done(folder):
 
 @test
 def a_second_interrupt_publishes_nothing(folder):
-    process = started(folder)
+    write(folder, "j.yaml", ENDLESS)
+    process = begin(folder, "j.yaml")
     os.kill(process.pid, signal.SIGSTOP)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)  # two SIGINT would be one while it is stopped
@@ -182,6 +185,29 @@ def a_missing_input_fails_and_leaves_nothing(folder):
     assert "none.csv: there is no such file" in result.stderr, result.stderr
     assert os.listdir(folder) == ["r.json"], os.listdir(folder)
     assert report_of(folder)["state"] == "failed" and "none.csv" in report_of(folder)["error"]
+
+
+# The limit stands in for a disk that fills up while the job runs.
+@test
+def a_full_disk_fails_and_leaves_nothing(folder):
+    process = begin(folder, "-s", "source.pace=100000/s", "-s", "source.events=100000000",
+                    example("nexmark/q0.yaml"))
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and "q0.csv" in errors, errors
+    assert "File too large" in errors, errors
+    assert not os.listdir(folder), os.listdir(folder)
+
+
+@test
+def a_reader_that_leaves_is_an_error(folder):
+    job = ENDLESS.replace("csv, input: counts, path: out.csv", "stdout, input: counts")
+    write(folder, "j.yaml", job)
+    process = subprocess.Popen([WEIR, "run", "-s", "workers.wait=sleep", "j.yaml"], cwd=folder,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    errors = process.stderr.read()
+    assert process.wait(timeout=60) == 1 and "Broken pipe" in errors, errors
 
 
 @test
