@@ -30,11 +30,13 @@ static int fail_open(struct input_file *f, int error)
 {
 	switch (error) {
 	case ENOENT:
-		return fail(f, error, "there is no such file; correct `path`, which starts from"
+		return fail(f, error,
+			"there is no such file; correct `path`, which starts from"
 			" the working directory");
 	case EACCES:
 	case EPERM:
-		return fail(f, error, "may not be read; give this user read permission on it and"
+		return fail(f, error,
+			"may not be read; give this user read permission on it and"
 			" on its directories");
 	default:
 		return fail(f, error, "cannot be opened: %s; correct `path`", strerror(error));
@@ -49,7 +51,8 @@ static int check(struct input_file *f)
 	if (S_ISDIR(st.st_mode))
 		return fail(f, EISDIR, "is a directory; name a file in it");
 	if (!S_ISREG(st.st_mode))
-		return fail(f, EINVAL, "is no regular file, so it cannot be read again after a"
+		return fail(f, EINVAL,
+			"is no regular file, so it cannot be read again after a"
 			" failure; copy it into a file");
 	f->size = (uint64_t)st.st_size;
 	return 0;
@@ -112,7 +115,8 @@ static int read_file(struct input_file *f, uint8_t *out, size_t room, size_t *re
 				"cannot be read at byte %" PRIu64 ": %s; check the disk", f->taken,
 				strerror(errno));
 		if (bytes == 0)
-			return fail(f, ESTALE, "ends at byte %" PRIu64 " but had %" PRIu64
+			return fail(f, ESTALE,
+				"ends at byte %" PRIu64 " but had %" PRIu64
 				" when it was opened; run the job when nothing shortens the file",
 				f->taken, f->size);
 		done += (size_t)bytes;
@@ -135,8 +139,9 @@ static int decompress(struct input_file *f, uint8_t *out, size_t room, size_t *r
 	ZSTD_outBuffer to = {out, room, 0};
 	size_t left = ZSTD_decompressStream(f->zstd, &to, &in);
 	if (ZSTD_isError(left))
-		return fail(f, EBADMSG, "damaged zstd data before byte %" PRIu64
-			" (%s); get the file again", f->taken, ZSTD_getErrorName(left));
+		return fail(f, EBADMSG,
+			"damaged zstd data before byte %" PRIu64 " (%s); get the file again",
+			f->taken, ZSTD_getErrorName(left));
 	f->block_at = in.pos;
 	f->in_frame = left != 0;
 	*ret_bytes = to.pos;
@@ -179,8 +184,10 @@ int input_file_seek(struct input_file *f, uint64_t offset, uint8_t *scratch, siz
 {
 	if (f->zstd == NULL) {
 		if (offset > f->size)
-			return fail(f, ESTALE, "has %" PRIu64 " bytes, fewer than the %" PRIu64
-				" read before; put the old file back", f->size, offset);
+			return fail(f, ESTALE,
+				"has %" PRIu64 " bytes, fewer than the %" PRIu64
+				" read before; put the old file back",
+				f->size, offset);
 		f->taken = offset;
 		return 0;
 	}
@@ -193,7 +200,8 @@ int input_file_seek(struct input_file *f, uint64_t offset, uint8_t *scratch, siz
 		if (error != 0)
 			return error;
 		if (bytes < wanted)
-			return fail(f, ESTALE, "is shorter than what was read of it before; put"
+			return fail(f, ESTALE,
+				"is shorter than what was read of it before; put"
 				" the old file back");
 		offset -= bytes;
 	}

@@ -17,9 +17,9 @@
 
 enum {
 	WINDOW_BYTES = CSV_ROW_BYTES_MAX + INPUT_BLOCK_BYTES,
-	BATCH_BYTES = 64 << 10,                       // a batch ends once it holds so many
-	RECORD_ROOM = 2 * CSV_ROW_BYTES_MAX,          // of any row's record
-	REJECT_TEXT_BYTES = 4096,                     // of a rejected line that is passed on
+	BATCH_BYTES = 64 << 10,              // a batch ends once it holds so many
+	RECORD_ROOM = 2 * CSV_ROW_BYTES_MAX, // of any row's record
+	REJECT_TEXT_BYTES = 4096,            // of a rejected line that is passed on
 	REJECT_VARIANT = 1,
 };
 
@@ -46,10 +46,10 @@ struct source_csv {
 	struct csv_row row;
 	uint8_t *window, *batch;
 	// Position: what a snapshot holds, besides the reader's offset and line.
-	uint64_t records;    // emitted, rejects that are routed included
-	int64_t time_max_ns; // of the records so far
-	int64_t marked_ns;   // the last watermark
-	bool mark_done;      // the one before record `records`
+	uint64_t records;                      // emitted, rejects that are routed included
+	int64_t time_max_ns;                   // of the records so far
+	int64_t marked_ns;                     // the last watermark
+	bool mark_done;                        // the one before record `records`
 	uint64_t first_lines[WEIR_DROP_COUNT]; // where each reason came up first
 };
 
@@ -113,16 +113,20 @@ static int plan_schema(struct weir_plan *plan, struct settings *s)
 		const struct weir_value *item = list->items[i];
 		struct weir_field type = {0};
 		if (type_parse(item->text, &type) != 0) {
-			weir_plan_error(plan, item, "`%s` is no type; write bool, int64, float64,"
-				" decimal(p,s), timestamp, string or bytes", item->text);
+			weir_plan_error(plan, item,
+				"`%s` is no type; write bool, int64, float64,"
+				" decimal(p,s), timestamp, string or bytes",
+				item->text);
 			return -EINVAL;
 		}
-		int error = schema_add(&s->schema, item->name, type.type, type.precision, type.scale);
+		int error =
+			schema_add(&s->schema, item->name, type.type, type.precision, type.scale);
 		if (error != 0) {
 			weir_plan_error(plan, item, "`%s` %s", item->name,
 				error == -EEXIST ? "is there twice; rename one of the two"
-				: error == -ENOSPC ? "is one field too many; at most 64 are allowed"
-						   : "is no name of 1 to 63 bytes; shorten it");
+					: error == -ENOSPC
+					? "is one field too many; at most 64 are allowed"
+					: "is no name of 1 to 63 bytes; shorten it");
 			return -EINVAL;
 		}
 	}
@@ -144,14 +148,17 @@ static int plan_event_time(struct weir_plan *plan, struct settings *s)
 	s->bound_ns = weir_param_int(map, "out_of_order", 0);
 	s->time_field = schema_find(&s->schema, field->text);
 	if (s->time_field < 0) {
-		weir_plan_error(plan, field, "`%s` is not in the schema; name one of its timestamp"
-			" fields", field->text);
+		weir_plan_error(plan, field,
+			"`%s` is not in the schema; name one of its timestamp"
+			" fields",
+			field->text);
 		return -EINVAL;
 	}
 	if (s->schema.fields[s->time_field].type != WEIR_TIMESTAMP) {
-		weir_plan_error(plan, field, "`%s` is %s; name a timestamp field, or make it one in"
-			" the schema", field->text,
-			type_name(s->schema.fields[s->time_field].type));
+		weir_plan_error(plan, field,
+			"`%s` is %s; name a timestamp field, or make it one in"
+			" the schema",
+			field->text, type_name(s->schema.fields[s->time_field].type));
 		return -EINVAL;
 	}
 	return 0;
@@ -251,10 +258,12 @@ static enum weir_flow fail_header(struct source_csv *s, struct weir_context *ctx
 	uint32_t field)
 {
 	const char *name = s->settings->schema.fields[field].name;
-	return weir_fail(ctx, error == -EEXIST
-		? "%s:1: two columns are named `%s`; rename one of them"
-		: "%s:1: the header has no column `%s`; name the schema's fields as the columns are,"
-		  " or set `header: no`", s->file.path, name);
+	return weir_fail(ctx,
+		error == -EEXIST
+			? "%s:1: two columns are named `%s`; rename one of them"
+			: "%s:1: the header has no column `%s`; name the schema's fields as the columns are,"
+			  " or set `header: no`",
+		s->file.path, name);
 }
 
 // Read on from byte `offset` of the text, which is in line `line`.
@@ -279,9 +288,12 @@ static enum weir_flow read_header(struct source_csv *s, struct weir_context *ctx
 	if (rc < 0)
 		return weir_fail(ctx, "%s", s->file.error);
 	if (rc == 0)
-		return weir_fail(ctx, "%s: is empty; it should at least hold a header line. Check"
-			" what writes it, or set `header: no`", to->path);
-	int error = s->row.reject != WEIR_DROP_COUNT ? -ENOENT
+		return weir_fail(ctx,
+			"%s: is empty; it should at least hold a header line. Check"
+			" what writes it, or set `header: no`",
+			to->path);
+	int error = s->row.reject != WEIR_DROP_COUNT
+		? -ENOENT
 		: csv_layout_header(&s->layout, &to->schema, to->times, &s->row, &field);
 	if (error == 0)
 		return WEIR_DONE;
@@ -338,8 +350,9 @@ static const char *complaint(const struct csv_reject *reject)
 {
 	switch (reject->reason) {
 	case WEIR_DROP_MALFORMED:
-		return reject->field != CSV_NO_FIELD ? "is empty, but it is the event time" :
-			"the line does not have the fields of the schema, or its quotes do not match";
+		return reject->field != CSV_NO_FIELD
+			? "is empty, but it is the event time"
+			: "the line does not have the fields of the schema, or its quotes do not match";
 	case WEIR_DROP_WRONG_TYPE:
 		return "is not of the field's type";
 	case WEIR_DROP_INVALID_UTF8:
@@ -365,9 +378,10 @@ static enum weir_flow fail_row(struct source_csv *s, struct weir_context *ctx,
 	char name[32];
 	type_print(type, name, sizeof(name));
 	bool readable = field->length <= 40 && utf8_is_valid(field->data, field->length);
-	return weir_fail(ctx, "%s:%" PRIu64 ": %s (%s): `%.*s` %s; correct it, or set"
-		" `on_error: skip`", path, s->row.line, type->name, name,
-		readable ? (int)field->length : 3,
+	return weir_fail(ctx,
+		"%s:%" PRIu64 ": %s (%s): `%.*s` %s; correct it, or set"
+		" `on_error: skip`",
+		path, s->row.line, type->name, name, readable ? (int)field->length : 3,
 		readable ? (const char *)field->data : "…", why);
 }
 
@@ -561,8 +575,10 @@ static int source_restore(void *self, struct weir_context *ctx, struct snapshot_
 	if (r->error != 0)
 		return r->error;
 	if (size > s->file.size) {
-		weir_fail(ctx, "%s: has %" PRIu64 " bytes, fewer than the %" PRIu64 " it had before;"
-			" put the old file back", s->file.path, s->file.size, size);
+		weir_fail(ctx,
+			"%s: has %" PRIu64 " bytes, fewer than the %" PRIu64 " it had before;"
+			" put the old file back",
+			s->file.path, s->file.size, size);
 		return -ESTALE;
 	}
 	s->file.size = size;
