@@ -60,6 +60,7 @@ static const struct mode {
 } modes[] = {
 	{"baseline", mode_baseline},
 	{"exchange", mode_exchange},
+	{"latency", mode_latency},
 	{"nexmark", mode_nexmark},
 	{"smoke", mode_smoke},
 };
@@ -68,7 +69,8 @@ int main(int argc, char **argv)
 {
 	struct options options = {
 		.events = 1000000, .rate = 10000, .loops = 1, .threads = 1, .rounds = 7};
-	struct argp argp = {option_table, option_parse, "baseline NAME\nexchange\nnexmark\nsmoke",
+	struct argp argp = {option_table, option_parse,
+		"baseline NAME\nexchange\nlatency\nnexmark\nsmoke",
 		"Time the engine and hand-written loops over the same rows.", NULL, NULL, NULL};
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);

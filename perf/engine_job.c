@@ -10,14 +10,29 @@
 #include "dataplane/engine.h"
 #include "dataplane/operators/source_memory.h"
 #include "numa/assert.h"
+#include "perf/sink_latency.h"
 
-enum { POLL_US = 500 };
+enum { POLL_US = 500, KINDS_MAX = 64 };
 
 struct engine_job {
 	struct job job;
 	struct planned_job planned;
 	uint32_t sink;
+	const struct weir_operator *kinds[KINDS_MAX + 2]; // NULL at the end
 };
+
+// Those built in, and the one that only benchmarks have.
+static void kinds_collect(const struct weir_operator **out)
+{
+	uint32_t count = 0;
+
+	for (; weir_operators[count] != NULL; count++) {
+		VERIFY(count < KINDS_MAX);
+		out[count] = weir_operators[count];
+	}
+	out[count] = &sink_latency;
+	out[count + 1] = NULL;
+}
 
 static int plan(struct engine_job *j, const struct team *cores)
 {
@@ -53,9 +68,10 @@ int engine_job_open(const char *text, const struct team *cores, struct engine_jo
 {
 	struct engine_job *j = calloc(1, sizeof(*j));
 	const struct job_source source = {
-		.file = "bench", .text = text, .bytes = strlen(text), .kinds = weir_operators};
+		.file = "bench", .text = text, .bytes = strlen(text), .kinds = j->kinds};
 
 	VERIFY(j != NULL);
+	kinds_collect(j->kinds);
 	job_load(&j->job, &source);
 	int err = j->job.errors.count != 0 ? -EINVAL : plan(j, cores);
 	if (err != 0) {
@@ -157,12 +173,14 @@ static int attend(const struct engine_job *j, struct engine *engine,
 	return 0;
 }
 
-int engine_job_run(struct engine_job *j, struct engine_outcome *ret_outcome)
+int engine_job_run(struct engine_job *j, const struct engine_watch *watch,
+	struct engine_outcome *ret_outcome)
 {
 	const struct engine_config config = {.plan = &j->planned.plan,
 		.worker_cpus = j->planned.worker_cpus,
 		.worker_nodes = j->planned.worker_nodes,
-		.wait = ENGINE_WAIT_SPIN};
+		.wait = ENGINE_WAIT_SPIN,
+		.watch_gaps = watch != NULL};
 	struct engine *engine;
 	char error[512];
 	int err = engine_create(&config, error, sizeof(error), &engine);
@@ -172,6 +190,8 @@ int engine_job_run(struct engine_job *j, struct engine_outcome *ret_outcome)
 		return err;
 	}
 	err = attend(j, engine, ret_outcome);
+	if (err == 0 && watch != NULL)
+		watch->finished(engine, watch->argument);
 	engine_destroy(engine);
 	return err;
 }

@@ -32,5 +32,13 @@ struct engine_outcome {
 	double seconds; // from the start to the last task's end
 };
 
-// Run the job to its end.  EAL must run.  Returns 0 or -errno, said on stderr.
-int engine_job_run(struct engine_job *job, struct engine_outcome *ret_outcome);
+// Have the workers note the gaps between their clock readings, and look at the engine when it has
+// finished.
+struct engine_watch {
+	void (*finished)(const struct engine *engine, void *argument);
+	void *argument;
+};
+
+// Run the job to its end; `watch` may be NULL.  EAL must run.  Returns 0 or -errno, said on stderr.
+int engine_job_run(struct engine_job *job, const struct engine_watch *watch,
+	struct engine_outcome *ret_outcome);

@@ -101,7 +101,7 @@ static int engine_measure(const struct set_run *run, struct benchmark *b, struct
 	struct tally *ret_tally)
 {
 	struct engine_outcome outcome;
-	int err = engine_job_run(b->job, &outcome);
+	int err = engine_job_run(b->job, NULL, &outcome);
 
 	if (err != 0)
 		return err;

@@ -14,6 +14,8 @@ struct options {
 int mode_baseline(const struct options *options);
 // Queries in the engine beside the hand-written loops, over the same rows.
 int mode_nexmark(const struct options *options);
+// From a record's scheduled creation to the sink, at half load.
+int mode_latency(const struct options *options);
 // A frame's cost in a channel beside a bare ring's.
 int mode_exchange(const struct options *options);
 // Run everything tiny and compare the hashes of what must be equal.
@@ -25,3 +27,4 @@ struct results;
 // may run on one core. EAL must run.
 int nexmark_measure(struct results *results, int64_t events, uint32_t rounds, bool share);
 int exchange_measure(struct results *results, uint64_t frames, uint32_t rounds, bool share);
+int latency_measure(struct results *results, int64_t events, uint32_t rounds, bool share);
