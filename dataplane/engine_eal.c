@@ -4,6 +4,9 @@
 #include <rte_lcore.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "dataplane/engine.h"
 #include "numa/clock.h"
@@ -20,6 +23,18 @@ static unsigned long free_huge_pages(void)
 	return pages;
 }
 
+// EAL wants a folder of its own even where it shares nothing, and takes one that is the same for
+// all users; an ordinary user gets one apart.
+static void choose_runtime_folder(void)
+{
+	char folder[64];
+	if (getuid() == 0 || getenv("XDG_RUNTIME_DIR") != NULL)
+		return;
+	snprintf(folder, sizeof(folder), "/tmp/weir-%u", getuid());
+	mkdir(folder, 0700);
+	setenv("XDG_RUNTIME_DIR", folder, 0);
+}
+
 int engine_eal_start(uint64_t no_huge_bytes, bool *ret_huge)
 {
 	enum { PAGE = 2 << 20 };
@@ -33,6 +48,7 @@ int engine_eal_start(uint64_t no_huge_bytes, bool *ret_huge)
 	int count = huge ? 8 : 11;
 	if (sched_getaffinity(0, sizeof(before), &before) != 0)
 		return -errno;
+	choose_runtime_folder();
 	if (rte_eal_init(count, common) < 0) {
 		int error = rte_errno;
 		fprintf(stderr, "weir: DPDK's EAL did not start (%s); is another job holding the "
