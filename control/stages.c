@@ -1,9 +1,11 @@
 #include "control/stages.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "control/job_graph.h"
+#include "dataplane/frame.h"
 #include "numa/assert.h"
 
 static bool same_fields(const struct weir_schema *a, const struct weir_schema *b)
@@ -84,6 +86,18 @@ static struct weir_plan *plan_against(struct job *job, uint32_t index,
 	return job_plan_operator(job, index, upstream, input);
 }
 
+// Texts come on top, and are looked at record by record.
+static void check_fits(struct job *job, const struct stage *s)
+{
+	const struct weir_value *exchange = weir_param_find(job->settings, "exchange");
+	int64_t frame_bytes = weir_param_int(exchange, "frame", 0);
+	if (s->input->fixed_bytes > frame_bytes - FRAME_HEADER_BYTES)
+		job_operator_error(job, &job->operators[s->op], NULL,
+			"a record that reaches it has at least %u bytes, more than a frame of %" PRId64
+			" holds; raise exchange.frame",
+			s->input->fixed_bytes, frame_bytes);
+}
+
 static int stage_connect(struct job *job, struct stages *stages, struct stage *s)
 {
 	const struct stage *from = &stages->stage[s->from];
@@ -94,6 +108,7 @@ static int stage_connect(struct job *job, struct stages *stages, struct stage *s
 	s->key_count = plan->key_count;
 	s->exchange = plan->key_count && s->parallelism > 1 ? EXCHANGE_HASH : EXCHANGE_FORWARD;
 	s->input = narrow(&job->heap, s->produced, fields_needed(plan, s->produced), &s->fields);
+	check_fits(job, s);
 	s->plan = plan_against(job, s->op, from->plan, s->input);
 	return s->plan ? 0 : -EINVAL;
 }
@@ -111,6 +126,7 @@ static void stage_fuse(struct stages *stages, struct stage *s)
 {
 	struct stage *from = &stages->stage[s->from];
 	s->chain = from->chain;
+	s->position = from->position + 1;
 	from->next = (uint32_t)(s - stages->stage);
 }
 
@@ -128,11 +144,17 @@ static uint32_t add_partial(struct job *job, struct stages *stages, uint32_t op,
 	return (uint32_t)(s - stages->stage);
 }
 
+static bool chain_has_room(const struct stage *last)
+{
+	return last->position + 1 < PLAN_STEPS_MAX;
+}
+
 static bool partial_helps(const struct job_operator *op, const struct weir_plan *plan,
 	const struct stage *from, bool only_consumer)
 {
-	return op->kind->partial && only_consumer && from->parallelism > 1 &&
-		plan->output_count == 1 && same_fields(&plan->outputs[0].schema, plan->input);
+	return op->kind->partial && only_consumer && chain_has_room(from) &&
+		from->parallelism > 1 && plan->output_count == 1 &&
+		same_fields(&plan->outputs[0].schema, plan->input);
 }
 
 static uint32_t final_stage(const struct stages *stages, uint32_t op)
@@ -176,7 +198,8 @@ static int add_reader(struct job *job, struct stages *stages, uint32_t index, ui
 	s->produced = s->input = produced;
 	s->plan = plan;
 	bool crosses = plan->key_count && parallelism > 1;
-	if (!only_consumer || crosses || parallelism != upstream)
+	if (!only_consumer || crosses || parallelism != upstream ||
+		!chain_has_room(&stages->stage[from]))
 		return stage_connect(job, stages, s);
 	stage_fuse(stages, s);
 	return 0;

@@ -14,9 +14,10 @@ struct stage {
 	uint32_t index; // operator_index of the plan; a partial one's is its own
 	uint32_t from;  // stage it reads from, STAGE_NONE: a source
 	uint32_t parallelism;
-	uint32_t chain; // index of the chain's first stage
-	uint32_t next;  // the stage fused behind this one, STAGE_NONE: the last
-	bool partial;   // runs on the parts, before the stage of the same operator
+	uint32_t chain;    // index of the chain's first stage
+	uint32_t position; // in the chain
+	uint32_t next;     // the stage fused behind this one, STAGE_NONE: the last
+	bool partial;      // runs on the parts, before the stage of the same operator
 	struct weir_plan *plan;
 	const struct weir_schema *input;    // as it arrives; NULL for a source
 	const struct weir_schema *produced; // as the producer gives it

@@ -29,6 +29,8 @@ struct plan_edge {
 	const uint32_t *channels;
 };
 
+enum { PLAN_STEPS_MAX = 15 }; // of a task
+
 struct plan_task {
 	uint32_t worker;
 	uint32_t index, count; // of the operator's parallel instances

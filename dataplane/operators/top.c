@@ -297,8 +297,8 @@ static int columns_add(struct top *top, struct weir_context *ctx, const struct w
 static enum weir_flow exhausted(const struct top *top, struct weir_context *ctx)
 {
 	return weir_fail(ctx,
-		"%s: state memory is exhausted, %zu bytes in use: raise workers.state_memory",
-		top->plan->id, top->pool->used);
+		"state memory is exhausted, %zu bytes in use; raise workers.state_memory",
+		top->pool->used);
 }
 
 static enum weir_flow process(void *self, struct weir_context *ctx, struct weir_batch *in)

@@ -36,12 +36,12 @@ static void destroy(void *self)
 		window_destroy(&op->window);
 }
 
-static enum weir_flow exhausted(const struct window_operator *op, struct weir_context *ctx)
+static enum weir_flow exhausted(struct weir_context *ctx)
 {
 	return weir_fail(ctx,
-		"%s: state memory is exhausted, %zu bytes in use: raise workers.state_memory, or "
+		"state memory is exhausted, %zu bytes in use; raise workers.state_memory, or "
 		"shorten the window",
-		op->plan->id, ctx->pool->used);
+		ctx->pool->used);
 }
 
 static void drops_count(struct weir_context *ctx, const struct window_drops *drops)
@@ -77,7 +77,7 @@ static enum weir_flow process(void *self, struct weir_context *ctx, struct weir_
 		? window_packed_add(&op->window, packed, in, &drops, &ctx->counters->records_in)
 		: gathered_add(op, in, &drops, &ctx->counters->records_in);
 	drops_count(ctx, &drops);
-	return error ? exhausted(op, ctx) : WEIR_DONE;
+	return error ? exhausted(ctx) : WEIR_DONE;
 }
 
 static enum weir_flow watermark(void *self, struct weir_context *ctx, int64_t watermark_ns)
@@ -88,13 +88,13 @@ static enum weir_flow watermark(void *self, struct weir_context *ctx, int64_t wa
 		struct weir_batch batch;
 		uint32_t aggregate;
 		if (window_fire(&op->window, watermark_ns, &rows))
-			return exhausted(op, ctx);
+			return exhausted(ctx);
 		if (rows.count == 0)
 			return WEIR_DONE;
 		if (window_output(op, &rows, &batch, &aggregate)) {
 			uint32_t field = 2 + op->detail->config.key_count + aggregate;
-			return weir_fail(ctx, "%s: %s leaves the range of decimal(38): sum less",
-				op->plan->id, op->plan->outputs[0].schema.fields[field].name);
+			return weir_fail(ctx, "%s leaves the range of decimal(38); sum less",
+				op->plan->outputs[0].schema.fields[field].name);
 		}
 		enum weir_flow flow = weir_emit(ctx, &batch);
 		if (flow != WEIR_DONE)
@@ -113,10 +113,9 @@ static int restore(void *self, struct weir_context *ctx, struct snapshot_reader 
 	struct window_operator *op = self;
 	int error = window_restore(&op->window, r);
 	if (error == -ENOMEM)
-		exhausted(op, ctx);
+		exhausted(ctx);
 	if (error == -EINVAL)
-		weir_fail(ctx, "%s: the snapshot is of another window or other aggregates",
-			op->plan->id);
+		weir_fail(ctx, "the snapshot is of another window or other aggregates");
 	return error;
 }
 

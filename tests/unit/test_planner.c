@@ -232,6 +232,25 @@ static void settings_reach_the_plan(void **state)
 	assert_string_equal(f->plan->name, "test");
 }
 
+static void a_chain_that_is_too_long_is_cut(void **state)
+{
+	struct fixture *f = *state;
+	char text[4000] = "- {id: k0, kind: numbers}\n";
+	for (int i = 1; i < PLAN_STEPS_MAX + 3; i++) {
+		size_t used = strlen(text);
+		snprintf(text + used, sizeof(text) - used, "- {id: k%d, kind: keep, input: k%d}\n",
+			i, i - 1);
+	}
+	snprintf(text + strlen(text), 100, "- {id: sink, kind: swallow, input: k%d}\n",
+		PLAN_STEPS_MAX + 2);
+	plan_job(f, text, 2);
+	assert_int_equal(f->plan->task_count, 4);
+	assert_int_equal(f->plan->tasks[1].step_count, PLAN_STEPS_MAX);
+	assert_int_equal(f->plan->tasks[3].step_count, 4);
+	assert_int_equal(f->plan->channel_count, 2);
+	assert_int_equal(f->plan->channels[f->plan->tasks[1].edges[0].channels[0]].to, 3);
+}
+
 static void too_many_channels_are_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -297,6 +316,7 @@ int main(void)
 		PLANNER_TEST(outputs_are_told_apart),
 		PLANNER_TEST(all_fields_cross_as_the_same_schema),
 		PLANNER_TEST(settings_reach_the_plan),
+		PLANNER_TEST(a_chain_that_is_too_long_is_cut),
 		PLANNER_TEST(too_many_channels_are_refused),
 		PLANNER_TEST(workers_without_tasks_are_left_out),
 		PLANNER_TEST(the_graph_weighs_what_flows),
