@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct ZSTD_DCtx_s ZSTD_DCtx;
+struct ZSTD_DCtx_s;
 
 enum { INPUT_BLOCK_BYTES = 1 << 20, INPUT_PATH_MAX = 4096 };
 
@@ -15,9 +15,9 @@ struct input_file {
 	const char *path; // the caller's
 	uint64_t size;    // bytes to read of the file; what is appended later does not count
 	uint64_t taken;   // of them, read so far
-	ZSTD_DCtx *zstd;  // NULL: plain
-	bool in_frame;    // a zstd frame has begun and not ended
-	uint8_t *block;   // the caller's, INPUT_BLOCK_BYTES, what zstd reads from
+	struct ZSTD_DCtx_s *zstd; // NULL: plain
+	bool in_frame;            // a zstd frame has begun and not ended
+	uint8_t *block;           // the caller's, INPUT_BLOCK_BYTES, what zstd reads from
 	size_t block_at, block_bytes;
 	char error[INPUT_PATH_MAX + 256]; // why a call failed: the path, what is wrong, the remedy
 };
@@ -31,6 +31,6 @@ void input_file_close(struct input_file *f); // harmless when repeated
 // set: -EIO, -EBADMSG (damaged or cut zstd data), -ESTALE (the file became shorter).
 int input_file_read(struct input_file *f, uint8_t *out, size_t room, size_t *ret_bytes);
 
-// Go on at byte `offset` of the text; compressed text up to there is passed over, through `scratch`.
-// Returns as read does.
+// Go on at byte `offset` of the text; compressed text up to there is passed over, through
+// `scratch`.  Returns as read does.
 int input_file_seek(struct input_file *f, uint64_t offset, uint8_t *scratch, size_t room);

@@ -3,12 +3,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/csv.h"
 #include "dataplane/input_file.h"
 #include "dataplane/nexmark.h"
+#include "dataplane/operators/source_csv_plan.h"
 #include "numa/arena.h"
 #include "numa/assert.h"
 #include "state/record.h"
@@ -20,26 +19,10 @@ enum {
 	BATCH_BYTES = 64 << 10,              // a batch ends once it holds so many
 	RECORD_ROOM = 2 * CSV_ROW_BYTES_MAX, // of any row's record
 	REJECT_TEXT_BYTES = 4096,            // of a rejected line that is passed on
-	REJECT_VARIANT = 1,
-};
-
-enum on_error { ON_ERROR_FAIL, ON_ERROR_SKIP, ON_ERROR_ROUTE };
-enum header { HEADER_AUTO, HEADER_YES, HEADER_NO };
-
-// What the parameters say.
-struct settings {
-	const char *path;
-	struct weir_schema schema, rejects;
-	int time_field; // -1: none
-	int64_t bound_ns;
-	enum header header;
-	enum csv_times times;
-	enum on_error on_error;
-	uint64_t pace; // 0: no limit
 };
 
 struct source_csv {
-	const struct settings *settings;
+	const struct source_csv_settings *settings;
 	struct input_file file;
 	struct csv_reader reader;
 	struct csv_layout layout;
@@ -52,153 +35,6 @@ struct source_csv {
 	bool mark_done;                        // the one before record `records`
 	uint64_t first_lines[WEIR_DROP_COUNT]; // where each reason came up first
 };
-
-static const struct weir_param event_time_params[] = {
-	{.name = "field",
-		.type = WEIR_PARAM_STRING,
-		.required = true,
-		.doc = "The timestamp field that is a record's time."},
-	{.name = "out_of_order",
-		.type = WEIR_PARAM_DURATION,
-		.default_text = "0s",
-		.doc = "How much earlier than the latest time before it a record may be; an earlier "
-		       "one is late."},
-	{.name = NULL},
-};
-
-static const struct weir_param params[] = {
-	{.name = "path",
-		.type = WEIR_PARAM_STRING,
-		.required = true,
-		.doc = "The file, plain or zstd, whichever it begins like."},
-	{.name = "schema",
-		.type = WEIR_PARAM_PAIRS,
-		.required = true,
-		.doc = "The fields and their types: bool, int64, float64, decimal(p,s), timestamp, "
-		       "string, bytes (in hex)."},
-	{.name = "event_time",
-		.type = WEIR_PARAM_MAP,
-		.children = event_time_params,
-		.doc = "What a record's time is; without it there are no watermarks."},
-	{.name = "header",
-		.type = WEIR_PARAM_CHOICE,
-		.choices = "auto|yes|no",
-		.default_text = "auto",
-		.doc = "Whether the first line names the columns, which are then found by name and "
-		       "may be more than the schema's; auto: when it holds all the schema's names."},
-	{.name = "timestamps",
-		.type = WEIR_PARAM_CHOICE,
-		.choices = "auto|iso|ms",
-		.default_text = "auto",
-		.doc = "ISO 8601, or integer milliseconds since 1970; auto: each by its looks."},
-	{.name = "on_error",
-		.type = WEIR_PARAM_CHOICE,
-		.choices = "fail|skip|route",
-		.default_text = "fail",
-		.doc = "What becomes of a line that is malformed, of wrong types or late: fail stops "
-		       "the job, skip counts it, route counts it and passes line, reason and text to "
-		       "the output `rejects`."},
-	{.name = "pace",
-		.type = WEIR_PARAM_RATE,
-		.min = 1,
-		.max = NEXMARK_RATE_MAX,
-		.doc = "Records a second of wall-clock time; as fast as possible when absent."},
-	{.name = NULL},
-};
-
-static int plan_schema(struct weir_plan *plan, struct settings *s)
-{
-	const struct weir_value *list = weir_param_find(plan->params, "schema");
-	for (uint32_t i = 0; i < list->count; i++) {
-		const struct weir_value *item = list->items[i];
-		struct weir_field type = {0};
-		if (type_parse(item->text, &type) != 0) {
-			weir_plan_error(plan, item,
-				"`%s` is no type; write bool, int64, float64,"
-				" decimal(p,s), timestamp, string or bytes",
-				item->text);
-			return -EINVAL;
-		}
-		int error =
-			schema_add(&s->schema, item->name, type.type, type.precision, type.scale);
-		if (error != 0) {
-			weir_plan_error(plan, item, "`%s` %s", item->name,
-				error == -EEXIST ? "is there twice; rename one of the two"
-					: error == -ENOSPC
-					? "is one field too many; at most 64 are allowed"
-					: "is no name of 1 to 63 bytes; shorten it");
-			return -EINVAL;
-		}
-	}
-	if (list->count == 0) {
-		weir_plan_error(plan, list, "holds no field; list them as `name: type`");
-		return -EINVAL;
-	}
-	schema_layout(&s->schema);
-	return 0;
-}
-
-static int plan_event_time(struct weir_plan *plan, struct settings *s)
-{
-	const struct weir_value *map = weir_param_find(plan->params, "event_time");
-	s->time_field = -1;
-	if (map == NULL)
-		return 0;
-	const struct weir_value *field = weir_param_find(map, "field");
-	s->bound_ns = weir_param_int(map, "out_of_order", 0);
-	s->time_field = schema_find(&s->schema, field->text);
-	if (s->time_field < 0) {
-		weir_plan_error(plan, field,
-			"`%s` is not in the schema; name one of its timestamp"
-			" fields",
-			field->text);
-		return -EINVAL;
-	}
-	if (s->schema.fields[s->time_field].type != WEIR_TIMESTAMP) {
-		weir_plan_error(plan, field,
-			"`%s` is %s; name a timestamp field, or make it one in"
-			" the schema",
-			field->text, type_name(s->schema.fields[s->time_field].type));
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static void plan_rejects(struct weir_schema *rejects)
-{
-	rejects->variant = REJECT_VARIANT;
-	VERIFY(schema_add(rejects, "line", WEIR_INT64, 0, 0) == 0);
-	VERIFY(schema_add(rejects, "reason", WEIR_STRING, 0, 0) == 0);
-	VERIFY(schema_add(rejects, "text", WEIR_STRING, 0, 0) == 0);
-	schema_layout(rejects);
-}
-
-static int source_plan(struct weir_plan *plan)
-{
-	struct settings *s = calloc(1, sizeof(*s));
-	VERIFY(s != NULL);
-	plan->detail = s;
-	s->path = weir_param_text(plan->params, "path", "");
-	s->header = (enum header)weir_param_int(plan->params, "header", HEADER_AUTO);
-	s->times = (enum csv_times)weir_param_int(plan->params, "timestamps", CSV_TIMES_AUTO);
-	s->on_error = (enum on_error)weir_param_int(plan->params, "on_error", ON_ERROR_FAIL);
-	s->pace = (uint64_t)weir_param_int(plan->params, "pace", 0);
-	int error = plan_schema(plan, s);
-	if (error == 0)
-		error = plan_event_time(plan, s);
-	plan_rejects(&s->rejects);
-	plan->outputs[0] = (struct weir_output){.name = "", .schema = s->schema};
-	plan->outputs[1] = (struct weir_output){.name = "rejects", .schema = s->rejects};
-	plan->output_count = s->on_error == ON_ERROR_ROUTE ? 2 : 1;
-	plan->parallelism_max = 1;
-	return error;
-}
-
-static void source_unplan(struct weir_plan *plan)
-{
-	free(plan->detail);
-	plan->detail = NULL;
-}
 
 // ---- reading
 
@@ -261,7 +97,7 @@ static enum weir_flow fail_header(struct source_csv *s, struct weir_context *ctx
 	return weir_fail(ctx,
 		error == -EEXIST
 			? "%s:1: two columns are named `%s`; rename one of them"
-			: "%s:1: the header has no column `%s`; name the schema's fields as the columns are,"
+			: "%s:1: the header has no column `%s`; name the fields as the columns are,"
 			  " or set `header: no`",
 		s->file.path, name);
 }
@@ -278,7 +114,7 @@ static int go_to(struct source_csv *s, uint64_t offset, uint64_t line)
 // Decide whether the first row is a header, and leave the reader at the first record's.
 static enum weir_flow read_header(struct source_csv *s, struct weir_context *ctx)
 {
-	const struct settings *to = s->settings;
+	const struct source_csv_settings *to = s->settings;
 	uint64_t start = s->reader.offset;
 	uint32_t field;
 	csv_layout_plain(&s->layout, &to->schema, to->times);
@@ -352,7 +188,7 @@ static const char *complaint(const struct csv_reject *reject)
 	case WEIR_DROP_MALFORMED:
 		return reject->field != CSV_NO_FIELD
 			? "is empty, but it is the event time"
-			: "the line does not have the fields of the schema, or its quotes do not match";
+			: "the line has not the schema's fields, or its quotes do not match";
 	case WEIR_DROP_WRONG_TYPE:
 		return "is not of the field's type";
 	case WEIR_DROP_INVALID_UTF8:
@@ -606,9 +442,9 @@ const struct weir_operator source_csv = {
 	.kind = "csv",
 	.summary = "The rows of a CSV file (RFC 4180), typed by a schema.",
 	.role = WEIR_SOURCE,
-	.params = params,
-	.plan = source_plan,
-	.unplan = source_unplan,
+	.params = source_csv_params,
+	.plan = source_csv_plan,
+	.unplan = source_csv_unplan,
 	.create = source_create,
 	.destroy = source_destroy,
 	.produce = source_produce,
