@@ -72,6 +72,9 @@ int aggregates_add(struct aggregates *a, enum aggregate_function function, int32
 void cells_update(const struct aggregates *a, uint8_t *const *entries,
 	const struct weir_column *values, const uint32_t *rows, uint32_t count);
 
+// Combine all cells of `from` into those of `entry`, rows too.
+void entry_merge(const struct aggregates *a, uint8_t *entry, const uint8_t *from);
+
 // Arrays of one cell's accumulators.
 void cell_fill(const struct cell *cell, void *out, uint32_t count); // as of no rows
 // out[k] = a[k] combined with b[k]; `b` NULL: with nothing. out may be a.
@@ -79,7 +82,7 @@ void cell_combine(const struct cell *cell, void *out, const void *a, const void 
 // The same of the elements listed in `index`, to out[0], out[1] ….
 void cell_combine_index(const struct cell *cell, void *out, const void *a, const void *b,
 	const uint32_t *index, uint32_t count);
-// a[index[k]] = a[index[k]] combined with the k-th entry's, and b[index[k]] = the entry's.
+// Combine the k-th entry's with a[index[k]] and with b[index[k]].
 void cell_fold(const struct cell *cell, void *a, void *b, const uint32_t *index,
 	uint8_t *const *entries, uint32_t count);
 // out[k] = the k-th entry's.

@@ -167,6 +167,19 @@ void cells_update(const struct aggregates *a, uint8_t *const *entries,
 	}
 }
 
+ALWAYS_INLINE void merge(enum cell_op op, uint8_t *to, const uint8_t *from)
+{
+	store(op, to, combine(op, load(op, to), load(op, from)));
+}
+
+void entry_merge(const struct aggregates *a, uint8_t *entry, const uint8_t *from)
+{
+	for (uint32_t c = 0; c < a->cell_count; c++) {
+		const struct cell *cell = &a->cells[c];
+		FOR_OP(cell->op, merge, entry + cell->offset, from + cell->offset)
+	}
+}
+
 ALWAYS_INLINE void fill(enum cell_op op, uint8_t *out, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
@@ -216,7 +229,7 @@ ALWAYS_INLINE void fold(enum cell_op op, uint8_t *a, uint8_t *b, const uint32_t 
 		union value v = load(op, entries[i] + offset);
 		uint64_t at = index[i] * step;
 		store(op, a + at, combine(op, load(op, a + at), v));
-		store(op, b + at, v);
+		store(op, b + at, combine(op, load(op, b + at), v));
 	}
 }
 

@@ -112,15 +112,15 @@ static uint64_t rows_before(const struct sliding *s, uint32_t at, uint32_t numbe
 }
 
 // The index entry of a pane's entry, or NULL when the pool is exhausted.
-static struct table_entry *index_entry(struct sliding *s, const struct table *from,
+static struct table_entry *index_entry(struct sliding *s, const struct fold *fold,
 	const uint8_t *entry)
 {
-	if (entry == from->null_entry)
+	if (entry == fold->null_entry)
 		return (struct table_entry *)table_take_null(&s->index);
-	if (from->form == TABLE_INT64)
+	if (s->index.form == TABLE_INT64)
 		return (struct table_entry *)table_take_int64(&s->index, entry_word(entry));
 	uint32_t bytes;
-	const uint8_t *text = table_text(from, entry, &bytes);
+	const uint8_t *text = table_text(fold->table, entry, &bytes);
 	return (struct table_entry *)table_take_bytes(&s->index, (uint64_t)entry_word(entry), text,
 		bytes);
 }
@@ -140,16 +140,18 @@ static const uint8_t *word_text(const struct table *t, int64_t word, uint32_t *r
 
 // A key without rows in the panes before is born anew: its number must not depend on whether it
 // was swept meanwhile.
-static int number_of(struct sliding *s, const struct table *pane, const uint8_t *entry, uint32_t at,
+static int number_of(struct sliding *s, const struct fold *fold, const uint8_t *entry, uint32_t at,
 	uint32_t *ret)
 {
-	struct table_entry *known = index_entry(s, pane, entry);
+	struct table_entry *known = index_entry(s, fold, entry);
 	if (known == NULL)
 		return -ENOMEM;
-	if (known->rows == 0 || rows_before(s, at, (uint32_t)known->rows - 1) == 0) {
+	bool live = known->rows > s->fold_first ||
+		(known->rows != 0 && rows_before(s, at, (uint32_t)known->rows - 1) != 0);
+	if (!live) {
 		s->words[s->count] =
-			pane->form == TABLE_INT64 ? entry_word(entry) : text_word(known);
-		if (entry == pane->null_entry)
+			s->index.form == TABLE_INT64 ? entry_word(entry) : text_word(known);
+		if (entry == fold->null_entry)
 			s->null_number = s->count;
 		known->rows = ++s->count;
 	}
@@ -157,37 +159,26 @@ static int number_of(struct sliding *s, const struct table *pane, const uint8_t 
 	return 0;
 }
 
-// List the next entries of a pane and ask for the index's lines that they will need: the index
-// lies beyond the near caches, and the run of rows has pushed it further out.
-static uint32_t entries_begin(const struct sliding *s, const struct table *pane, uint32_t from,
-	struct window_scratch *scratch)
+int sliding_begin(struct sliding *s, uint32_t keys)
 {
-	uint32_t count = pane->count - from;
-	count = count < BATCH_ROWS_MAX ? count : BATCH_ROWS_MAX;
-	for (uint32_t i = 0; i < count; i++) {
-		scratch->entries[i] = table_at(pane, from + i);
-		__builtin_prefetch(scratch->entries[i]);
-	}
-	for (uint32_t i = 0; i < count; i++)
-		table_prefetch(&s->index, pane, scratch->entries[i]);
-	return count;
+	int error = reserve(s, (uint64_t)s->count + keys);
+	s->fold_first = s->count;
+	return error ? error : table_reserve(&s->index, keys);
 }
 
-int sliding_fold(struct sliding *s, const struct table *pane, uint32_t at,
+int sliding_fold(struct sliding *s, uint32_t at, const struct fold *fold,
 	struct window_scratch *scratch)
 {
-	if (reserve(s, (uint64_t)s->count + pane->count) || table_reserve(&s->index, pane->count))
-		return -ENOMEM;
-	for (uint32_t from = 0; from < pane->count;) {
-		uint32_t count = entries_begin(s, pane, from, scratch);
-		from += count;
-		for (uint32_t i = 0; i < count; i++)
-			if (number_of(s, pane, scratch->entries[i], at, &scratch->index[i]))
-				return -ENOMEM;
-		for (uint32_t c = 0; c < s->aggregates->cell_count; c++)
-			cell_fold(&s->aggregates->cells[c], s->totals[c], ring(s, c, at),
-				scratch->index, scratch->entries, count);
-	}
+	ASSERT(fold->count <= BATCH_ROWS_MAX && s->count + fold->count <= s->room);
+	// The index lies beyond the near caches, and the run of rows has pushed it further out.
+	for (uint32_t i = 0; i < fold->count; i++)
+		table_prefetch(&s->index, &s->index, fold->entries[i]);
+	for (uint32_t i = 0; i < fold->count; i++)
+		if (number_of(s, fold, fold->entries[i], at, &scratch->index[i]))
+			return -ENOMEM;
+	for (uint32_t c = 0; c < s->aggregates->cell_count; c++)
+		cell_fold(&s->aggregates->cells[c], s->totals[c], ring(s, c, at), scratch->index,
+			fold->entries, fold->count);
 	return 0;
 }
 

@@ -22,6 +22,7 @@ struct sliding {
 	uint32_t count;       // numbers given out, dead keys among them
 	uint32_t room;        // elements every array has
 	uint32_t first_live;  // all below are dead
+	uint32_t fold_first;  // the first born of the pane being folded
 	uint32_t null_number; // of the null key; UINT32_MAX: none
 	int64_t *words;       // key, or where a bytes key lies in the index's texts
 	void **totals;        // a cell: array of this block's totals
@@ -54,8 +55,19 @@ int sliding_create(struct sliding *s, const struct aggregates *aggregates, enum 
 	uint32_t panes, struct pool *pool, struct arena *arena);
 void sliding_destroy(struct sliding *s);
 
-// Add a closed pane, `at` its number modulo `panes`.  Returns 0 or -ENOMEM.
-int sliding_fold(struct sliding *s, const struct table *pane, uint32_t at,
+// Begin to fold a pane that closes: make room for its groups.  Returns 0 or -ENOMEM.
+int sliding_begin(struct sliding *s, uint32_t keys);
+
+// Groups of a closing pane, at most BATCH_ROWS_MAX; several may be of one key.
+struct fold {
+	uint8_t *const *entries;
+	uint32_t count;
+	const uint8_t *null_entry;
+	const struct table *table; // whose texts the keys are, if they are bytes
+};
+
+// Add groups of the pane that closes, `at` its number modulo `panes`.  Returns 0 or -ENOMEM.
+int sliding_fold(struct sliding *s, uint32_t at, const struct fold *fold,
 	struct window_scratch *scratch);
 
 // Up to BATCH_ROWS_MAX rows of the window ending with pane `at`, from number *position on, which

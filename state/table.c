@@ -42,11 +42,15 @@ static uint64_t slot_hash(const struct table *t, const uint8_t *entry)
 	return t->form == TABLE_INT64 ? key_hash_int64(word) : (uint64_t)word;
 }
 
+uint64_t table_null_hash(void)
+{
+	static const uint8_t null_key[12] = {[8] = 1}; // a zero value, then the mask of nulls
+	return key_hash(null_key, sizeof(null_key));
+}
+
 uint64_t table_hash(const struct table *t, const uint8_t *entry)
 {
-	// Canonical encoding of one null int64: a zero value, then the mask of nulls.
-	static const uint8_t null_key[12] = {[8] = 1};
-	return entry == t->null_entry ? key_hash(null_key, sizeof(null_key)) : slot_hash(t, entry);
+	return entry == t->null_entry ? table_null_hash() : slot_hash(t, entry);
 }
 
 static uint32_t free_slot(const uint8_t *slots, uint32_t shift, uint32_t stride, uint64_t hash)
@@ -102,23 +106,10 @@ int table_reserve(struct table *t, uint32_t count)
 	return capacity > 1u << 30 ? -ENOMEM : resize(t, (uint32_t)capacity);
 }
 
-static uint8_t *add(struct table *t, uint64_t hash, int64_t word)
-{
-	if (t->count == t->limit && table_reserve(t, t->count + 1))
-		return NULL;
-	uint32_t slot = free_slot(t->slots, t->shift, t->stride, hash);
-	uint8_t *entry = t->slots + (uint64_t)slot * t->stride;
-	memcpy(entry, &word, sizeof(word));
-	if (t->initial != NULL)
-		memcpy(entry + t->head, t->initial, t->stride - t->head);
-	t->order[t->count++] = slot;
-	return entry;
-}
-
 uint8_t *table_take_int64(struct table *t, int64_t key)
 {
 	uint64_t hash = key_hash_int64(key);
-	if (t->count == 0 && table_reserve(t, 1))
+	if (t->shift == 0 && table_reserve(t, 1))
 		return NULL;
 	uint8_t *entry = table_probe_int64(t->slots, t->shift, t->stride, hash, key);
 	if (entry_rows(entry) != 0 || table_claim_int64(t, t->stride, entry, key))
@@ -187,16 +178,18 @@ static uint8_t *find_bytes(const struct table *t, uint64_t hash, const uint8_t *
 
 static uint8_t *add_bytes(struct table *t, uint64_t hash, const uint8_t *key, uint32_t bytes)
 {
-	if (texts_reserve(t, bytes))
+	if (texts_reserve(t, bytes) || (t->count == t->limit && table_reserve(t, t->count + 1)))
 		return NULL;
-	struct table_entry *entry = (struct table_entry *)add(t, hash, (int64_t)hash);
-	if (entry == NULL)
-		return NULL;
-	entry->text_at = t->texts_used;
-	entry->text_bytes = bytes;
+	uint32_t slot = free_slot(t->slots, t->shift, t->stride, hash);
+	uint8_t *entry = t->slots + (uint64_t)slot * t->stride;
+	const struct table_entry head = {(int64_t)hash, 0, t->texts_used, bytes};
+	memcpy(entry, &head, sizeof(head));
+	if (t->initial != NULL)
+		memcpy(entry + t->head, t->initial, t->stride - t->head);
+	t->order[t->count++] = slot;
 	memcpy(t->texts + t->texts_used, key, bytes);
 	t->texts_used += bytes;
-	return (uint8_t *)entry;
+	return entry;
 }
 
 uint8_t *table_take_bytes(struct table *t, uint64_t hash, const uint8_t *key, uint32_t bytes)

@@ -133,8 +133,15 @@ static inline void table_prefetch(const struct table *t, const struct table *of,
 		__builtin_prefetch(t->slots + (hash >> t->shift) * t->stride);
 }
 
-// The keys' places in the order of creation, sorted by key group: table->count of them, memory of
-// the pool, to be given back by table_groups_free.  NULL when the pool is exhausted.
+// Of the canonical encoding of one null int64.
+uint64_t table_null_hash(void);
+
+// The numbers 0 to count - 1 sorted by the key groups of what they number, in memory of the pool
+// of count words; `groups` is such memory too and is given back.  NULL, also where groups is: the
+// pool is exhausted.
+uint32_t *groups_sort(struct pool *pool, uint32_t *groups, uint32_t count, uint32_t group_bits);
+
+// The keys' places in the order of creation so sorted; to be given back by table_groups_free.
 uint32_t *table_groups(const struct table *t, uint32_t group_bits);
 void table_groups_free(const struct table *t, uint32_t *groups);
 

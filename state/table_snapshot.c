@@ -2,35 +2,39 @@
 
 #include "state/table.h"
 
-static uint32_t group_of(const struct table *t, uint32_t i, uint32_t group_bits)
+uint32_t *groups_sort(struct pool *pool, uint32_t *groups, uint32_t count, uint32_t group_bits)
 {
-	return key_group(table_hash(t, table_at(t, i)), group_bits);
+	uint64_t list_bytes = (uint64_t)count * sizeof(uint32_t);
+	uint64_t starts_bytes = sizeof(uint32_t) << group_bits;
+	uint32_t *list = groups == NULL ? NULL : pool_alloc(pool, list_bytes);
+	uint32_t *starts = list == NULL ? NULL : pool_alloc(pool, starts_bytes);
+	if (starts == NULL) {
+		pool_free(pool, groups, list_bytes);
+		pool_free(pool, list, list_bytes);
+		return NULL;
+	}
+	memset(starts, 0, starts_bytes);
+	for (uint32_t i = 0; i < count; i++)
+		starts[groups[i]]++;
+	uint32_t start = 0;
+	for (uint32_t g = 0; g < 1u << group_bits; g++) {
+		uint32_t keys = starts[g];
+		starts[g] = start;
+		start += keys;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		list[starts[groups[i]]++] = i;
+	pool_free(pool, starts, starts_bytes);
+	pool_free(pool, groups, list_bytes);
+	return list;
 }
 
 uint32_t *table_groups(const struct table *t, uint32_t group_bits)
 {
-	uint64_t list_bytes = (uint64_t)t->count * sizeof(uint32_t);
-	uint64_t starts_bytes = sizeof(uint32_t) << group_bits;
-	uint32_t *list = pool_alloc(t->pool, list_bytes);
-	uint32_t *starts = pool_alloc(t->pool, starts_bytes);
-	if (list != NULL && starts != NULL) {
-		memset(starts, 0, starts_bytes);
-		for (uint32_t i = 0; i < t->count; i++)
-			starts[group_of(t, i, group_bits)]++;
-		uint32_t start = 0;
-		for (uint32_t g = 0; g < 1u << group_bits; g++) {
-			uint32_t keys = starts[g];
-			starts[g] = start;
-			start += keys;
-		}
-		for (uint32_t i = 0; i < t->count; i++)
-			list[starts[group_of(t, i, group_bits)]++] = i;
-	}
-	pool_free(t->pool, starts, starts_bytes);
-	if (starts != NULL)
-		return list;
-	table_groups_free(t, list);
-	return NULL;
+	uint32_t *groups = pool_alloc(t->pool, (uint64_t)t->count * sizeof(*groups));
+	for (uint32_t i = 0; groups != NULL && i < t->count; i++)
+		groups[i] = key_group(table_hash(t, table_at(t, i)), group_bits);
+	return groups_sort(t->pool, groups, t->count, group_bits);
 }
 
 void table_groups_free(const struct table *t, uint32_t *groups)

@@ -23,6 +23,7 @@ int window_create(struct window *w, const struct window_config *config, struct p
 	w->config = config;
 	w->pool = pool;
 	w->form = window_form(config->schema, config->keys, config->key_count);
+	w->listed = w->form == TABLE_INT64 && groups_serve(&config->aggregates);
 	w->panes = (uint32_t)(config->size_ns / config->slide_ns);
 	w->next_pane = w->next_close_ns = INT64_MIN;
 	ASSERT(config->size_ns % config->slide_ns == 0);
@@ -40,11 +41,52 @@ int window_create(struct window *w, const struct window_config *config, struct p
 	return w->panes == 1 ? 0 : sliding_create(&w->sliding, a, w->form, w->panes, pool, arena);
 }
 
-static void table_begin(const struct window *w, struct table *t)
+// With room for about so many keys.
+static int pane_begin(const struct window *w, struct pane *pane, int64_t number, uint32_t keys)
 {
 	const struct aggregates *a = &w->config->aggregates;
-	table_create(t, w->pool, w->form, true, a->entry_bytes,
+	*pane = (struct pane){.number = number};
+	if (w->listed)
+		return groups_create(&pane->groups, a, w->pool, keys);
+	table_create(&pane->table, w->pool, w->form, true, a->entry_bytes,
 		a->cell_count == 1 ? NULL : a->initial);
+	return table_reserve(&pane->table, keys);
+}
+
+static void pane_end(const struct window *w, struct pane *pane)
+{
+	if (w->listed)
+		groups_destroy(&pane->groups);
+	else
+		table_destroy(&pane->table);
+}
+
+static uint32_t pane_keys(const struct window *w, const struct pane *pane)
+{
+	return w->listed ? pane->groups.count : pane->table.count;
+}
+
+// Entries of a pane from number `from` on, in order of creation.  Returns how many.
+static uint32_t pane_entries(const struct window *w, const struct pane *pane, uint32_t from,
+	uint8_t **ret_entries)
+{
+	uint32_t count = pane_keys(w, pane) - from;
+	count = count < BATCH_ROWS_MAX ? count : BATCH_ROWS_MAX;
+	for (uint32_t i = 0; i < count; i++)
+		ret_entries[i] = w->listed
+			? groups_at(&pane->groups, w->config->aggregates.entry_bytes, from + i)
+			: table_at(&pane->table, from + i);
+	return count;
+}
+
+static const uint8_t *pane_null(const struct window *w, const struct pane *pane)
+{
+	if (!w->listed)
+		return pane->table.null_entry;
+	if (pane->groups.null_number == UINT32_MAX)
+		return NULL;
+	return groups_at(&pane->groups, w->config->aggregates.entry_bytes,
+		pane->groups.null_number);
 }
 
 void window_destroy(struct window *w)
@@ -52,10 +94,10 @@ void window_destroy(struct window *w)
 	if (w->config == NULL)
 		return;
 	for (uint32_t i = 0; i < w->open_count; i++)
-		table_destroy(&w->open[i].table);
+		pane_end(w, &w->open[i]);
 	pool_free(w->pool, w->open, w->open_room * sizeof(*w->open));
-	if (w->closing.pool != NULL)
-		table_destroy(&w->closing);
+	if (w->firing && w->panes == 1)
+		pane_end(w, &w->closing);
 	sliding_destroy(&w->sliding);
 	w->config = NULL;
 }
@@ -94,11 +136,10 @@ static int open_insert(struct window *w, uint32_t at, int64_t number)
 {
 	if (open_reserve(w))
 		return -ENOMEM;
-	struct pane pane = {.number = number};
-	table_begin(w, &pane.table);
+	struct pane pane;
 	// A pane in its turn will be about as large as the last; one far ahead may stay small.
 	uint32_t keys = w->open_count < 2 && w->keys_usual != 0 ? w->keys_usual : 1;
-	if (table_reserve(&pane.table, keys) && table_reserve(&pane.table, 1))
+	if (pane_begin(w, &pane, number, keys) && pane_begin(w, &pane, number, 1))
 		return -ENOMEM;
 	memmove(w->open + at + 1, w->open + at, (w->open_count - at) * sizeof(pane));
 	w->open[at] = pane;
@@ -124,8 +165,20 @@ int window_turn(struct window *w, int64_t time_ns, struct window_drops *drops)
 		return -ENOMEM;
 	w->pane_start = number * slide;
 	w->pane_span = (uint64_t)slide;
-	w->pane_table = &w->open[at].table;
+	w->pane = &w->open[at];
 	return 0;
+}
+
+static uint8_t *word_entry(struct window *w, const struct weir_column *key, uint32_t i)
+{
+	int64_t value;
+	memcpy(&value, (const uint8_t *)key->data + (uint64_t)i * key->stride, sizeof(value));
+	bool is_null = key->nulls != NULL && key->nulls[i];
+	if (w->listed)
+		return is_null ? groups_take_null(&w->pane->groups)
+			       : groups_take(&w->pane->groups, value);
+	return is_null ? table_take_null(&w->pane->table)
+		       : table_take_int64(&w->pane->table, value);
 }
 
 // Row i's entry in the current pane, or NULL with *ret_error 1 (drop) or -ENOMEM.
@@ -133,14 +186,9 @@ static uint8_t *entry_of(struct window *w, const struct weir_column *columns, ui
 	struct window_drops *drops, int *ret_error)
 {
 	const struct window_config *config = w->config;
-	uint8_t *entry;
+	uint8_t *entry = NULL;
 	if (w->form == TABLE_INT64) {
-		const struct weir_column *key = &columns[config->keys[0]];
-		int64_t value;
-		memcpy(&value, (const uint8_t *)key->data + (uint64_t)i * key->stride, 8);
-		entry = key->nulls != NULL && key->nulls[i]
-			? table_take_null(w->pane_table)
-			: table_take_int64(w->pane_table, value);
+		entry = word_entry(w, &columns[config->keys[0]], i);
 	} else {
 		uint32_t bytes = key_encode_columns(config->schema, config->keys, config->key_count,
 			columns, i, w->key, WINDOW_KEY_BYTES);
@@ -149,15 +197,28 @@ static uint8_t *entry_of(struct window *w, const struct weir_column *columns, ui
 			*ret_error = 1;
 			return NULL;
 		}
-		entry = table_take_bytes(w->pane_table, key_hash(w->key, bytes), w->key, bytes);
+		entry = table_take_bytes(&w->pane->table, key_hash(w->key, bytes), w->key, bytes);
 	}
 	if (entry == NULL)
 		*ret_error = -ENOMEM;
 	return entry;
 }
 
+// Room for one key more in the current pane.  Returns 0, 2 where entries would move but must not,
+// or -ENOMEM.
+static int room(struct window *w, bool pending)
+{
+	struct table *t = &w->pane->table;
+	struct groups *g = &w->pane->groups;
+	if (w->listed ? g->count < g->room : t->count < t->limit)
+		return 0;
+	if (pending)
+		return 2;
+	return w->listed ? groups_reserve(g) : table_reserve(t, t->count + 1);
+}
+
 // Find the pane and entry of row i.  Returns 0, 1: drop it, 2: first the entries found so far
-// (`pending`) must be done with, because a table is about to grow; -ENOMEM.
+// (`pending`) must be done with, because entries are about to move; -ENOMEM.
 static int locate(struct window *w, const struct weir_column *columns, uint32_t i, bool pending,
 	struct window_drops *drops, uint8_t **ret_entry)
 {
@@ -168,19 +229,13 @@ static int locate(struct window *w, const struct weir_column *columns, uint32_t 
 		drops->out_of_range++;
 		return 1;
 	}
-	if ((uint64_t)time_ns - (uint64_t)w->pane_start >= w->pane_span) {
-		int error = window_turn(w, time_ns, drops);
-		if (error)
-			return error;
-	}
-	struct table *t = w->pane_table;
-	if (t->count == t->limit) {
-		if (pending)
-			return 2;
-		if (table_reserve(t, t->count + 1))
-			return -ENOMEM;
-	}
 	int error = 0;
+	if ((uint64_t)time_ns - (uint64_t)w->pane_start >= w->pane_span)
+		error = window_turn(w, time_ns, drops);
+	if (!error)
+		error = room(w, pending);
+	if (error)
+		return error;
 	*ret_entry = entry_of(w, columns, i, drops, &error);
 	if (*ret_entry != NULL)
 		((struct table_entry *)*ret_entry)->rows++;
@@ -233,25 +288,38 @@ static uint32_t place(const struct window *w, int64_t number)
 	return (uint32_t)(at < 0 ? at + w->panes : at);
 }
 
+// Fold a pane's groups into the sliding ones.
+static int pane_fold(struct window *w, const struct pane *pane)
+{
+	uint32_t keys = pane_keys(w, pane), count;
+	int error = sliding_begin(&w->sliding, keys);
+	for (uint32_t from = 0; from < keys && !error; from += count) {
+		count = pane_entries(w, pane, from, w->scratch.entries);
+		const struct fold fold = {
+			w->scratch.entries, count, pane_null(w, pane), &pane->table};
+		error = sliding_fold(&w->sliding, place(w, pane->number), &fold, &w->scratch);
+	}
+	return error;
+}
+
 static int fire_begin(struct window *w, int64_t number)
 {
-	w->firing = true;
 	w->position = 0;
 	w->fired_rows = 0;
 	w->next_pane = number + 1;
 	w->pane_span = 0;
+	w->firing = true;
+	w->closing = (struct pane){.number = number};
 	if (w->open_count == 0 || w->open[0].number != number)
 		return 0;
-	struct table table = w->open[0].table;
-	w->keys_usual = table.count;
+	w->closing = w->open[0];
+	w->keys_usual = pane_keys(w, &w->closing);
 	w->open_count--;
 	memmove(w->open, w->open + 1, w->open_count * sizeof(*w->open));
-	if (w->panes == 1) {
-		w->closing = table;
-		return 0;
-	}
-	int error = sliding_fold(&w->sliding, &table, place(w, number), &w->scratch);
-	table_destroy(&table);
+	if (w->panes == 1)
+		return w->listed ? groups_merge(&w->closing.groups) : 0;
+	int error = pane_fold(w, &w->closing);
+	pane_end(w, &w->closing);
 	return error;
 }
 
@@ -260,29 +328,28 @@ static int fire_end(struct window *w)
 	w->firing = false;
 	if (w->panes != 1)
 		return sliding_advance(&w->sliding, place(w, w->next_pane - 1), w->fired_rows);
-	table_destroy(&w->closing);
+	pane_end(w, &w->closing);
 	return 0;
 }
 
-// The next rows of a tumbling window's table.
+// The next rows of a tumbling window's pane.
 static void closing_rows(struct window *w, struct window_rows *ret)
 {
-	const struct table *t = &w->closing;
+	const uint8_t *null = pane_null(w, &w->closing);
 	struct window_scratch *scratch = &w->scratch;
-	uint32_t left = t->count - w->position;
-	ret->count = left < BATCH_ROWS_MAX ? left : BATCH_ROWS_MAX;
+	ret->count = pane_entries(w, &w->closing, w->position, scratch->entries);
 	ret->words = scratch->words;
 	ret->texts = scratch->texts;
 	ret->text_bytes = scratch->text_bytes;
 	ret->null_row = UINT32_MAX;
 	for (uint32_t i = 0; i < ret->count; i++) {
-		uint8_t *entry = table_at(t, w->position + i);
-		scratch->entries[i] = entry;
+		const uint8_t *entry = scratch->entries[i];
 		scratch->words[i] = entry_word(entry);
-		if (entry == t->null_entry)
+		if (entry == null)
 			ret->null_row = i;
 		if (w->form == TABLE_BYTES)
-			scratch->texts[i] = table_text(t, entry, &scratch->text_bytes[i]);
+			scratch->texts[i] =
+				table_text(&w->closing.table, entry, &scratch->text_bytes[i]);
 	}
 	for (uint32_t c = 0; c < w->config->aggregates.cell_count; c++) {
 		cell_gather(&w->config->aggregates.cells[c], scratch->cells[c], scratch->entries,
@@ -343,7 +410,10 @@ void window_snapshot(const struct window *w, struct snapshot_writer *writer)
 	snapshot_u32(writer, w->open_count);
 	for (uint32_t i = 0; i < w->open_count; i++) {
 		snapshot_i64(writer, w->open[i].number);
-		table_snapshot(&w->open[i].table, w->config->group_bits, writer);
+		if (w->listed)
+			groups_snapshot(&w->open[i].groups, w->config->group_bits, writer);
+		else
+			table_snapshot(&w->open[i].table, w->config->group_bits, writer);
 	}
 	if (w->panes != 1)
 		sliding_snapshot(&w->sliding, place(w, w->next_pane), w->config->group_bits,
@@ -367,7 +437,8 @@ int window_restore(struct window *w, struct snapshot_reader *reader)
 			return -EBADMSG;
 		int error = open_insert(w, i, number);
 		if (!error)
-			error = table_restore(&w->open[i].table, reader);
+			error = w->listed ? groups_restore(&w->open[i].groups, reader)
+					  : table_restore(&w->open[i].table, reader);
 		if (error)
 			return error;
 	}

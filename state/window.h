@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "state/groups.h"
 #include "state/sliding.h"
 
 #define WINDOW_KEYS_MAX 8
@@ -23,8 +24,9 @@ struct window_config {
 };
 
 struct pane {
-	int64_t number; // floor(time / slide)
-	struct table table;
+	int64_t number;     // floor(time / slide)
+	struct table table; // or, of a listed window,
+	struct groups groups;
 };
 
 // Why records did not get into a window.
@@ -36,13 +38,14 @@ struct window_drops {
 
 struct window {
 	// The pane of the last record, so that the hot path is one compare: times in [pane_start,
-	// pane_start + pane_span) belong to `pane_table`. Span 0: none.
+	// pane_start + pane_span) belong to `pane`. Span 0: none.
 	int64_t pane_start;
 	uint64_t pane_span;
-	struct table *pane_table;
+	struct pane *pane;
 	const struct window_config *config;
 	struct pool *pool;
 	enum table_form form;
+	bool listed;       // panes keep groups, else tables
 	uint32_t panes;    // in a window
 	struct pane *open; // by number
 	uint32_t open_count, open_room;
@@ -54,7 +57,7 @@ struct window {
 	bool firing;
 	uint32_t position;
 	uint64_t fired_rows;
-	struct table closing; // tumbling
+	struct pane closing; // tumbling
 	struct window_scratch scratch;
 	uint8_t *key; // room for one canonical key
 };

@@ -242,24 +242,15 @@ static uint32_t group_rows(const struct top *top, const struct weir_batch *in, u
 	return in->count - row;
 }
 
-// Whether any of the rows can be among the best, told at the speed of vectors where that is
-// possible: most runs of rows hold none.
-static bool worth_reading(const struct top *top, const struct top_group *g,
-	const struct weir_column *by, uint32_t row, uint32_t count)
+// Ranks that can be read as int64s side by side.
+static bool is_plain(const struct top *top, const struct weir_column *by)
 {
 	enum weir_type type = top->plan->input->fields[top->detail->by].type;
-	bool plain = (type == WEIR_INT64 || type == WEIR_TIMESTAMP) && by->stride == 8 &&
+	return (type == WEIR_INT64 || type == WEIR_TIMESTAMP) && by->stride == sizeof(int64_t) &&
 		by->nulls == NULL && !top->detail->ascending;
-	if (!plain || !g->full || g->least < INT64_MIN)
-		return true;
-	const int64_t *values = (const int64_t *)by->data + row;
-	int64_t least = (int64_t)g->least;
-	uint32_t reach = 0;
-	for (uint32_t i = 0; i < count; i++)
-		reach |= values[i] >= least;
-	return reach != 0;
 }
 
+// Add rows one by one, all that may be among the best.
 static int rows_add(struct top *top, struct top_group *g, const struct weir_batch *in, uint32_t row,
 	uint32_t count)
 {
@@ -267,11 +258,39 @@ static int rows_add(struct top *top, struct top_group *g, const struct weir_batc
 	const struct weir_column *by = &in->columns[detail->by];
 	enum weir_type type = top->plan->input->fields[detail->by].type;
 	int error = 0;
-	if (!worth_reading(top, g, by, row, count))
+	for (uint32_t i = row; i < row + count && !error; i++) {
+		__int128 rank = top_rank(type, by, i, detail->ascending);
+		if (g->full && rank < g->least)
+			continue;
+		error = top_group_add(g, top->pool, &top->plan->outputs[0].schema, in->columns, i,
+			rank, detail->best);
+	}
+	return error;
+}
+
+static int64_t greatest(const int64_t *values, uint32_t count)
+{
+	int64_t most = values[0];
+	for (uint32_t i = 1; i < count; i++)
+		most = values[i] > most ? values[i] : most;
+	return most;
+}
+
+// The same at the speed of vectors: find the greatest first, then only the rows that reach it
+// (one best is wanted) or the least that still counts.
+static int plain_add(struct top *top, struct top_group *g, const struct weir_batch *in,
+	uint32_t row, uint32_t count)
+{
+	const struct top_detail *detail = top->detail;
+	const int64_t *values = (const int64_t *)in->columns[detail->by].data;
+	int64_t most = greatest(values + row, count);
+	int error = 0;
+	if (g->full && most < g->least)
 		return 0;
 	for (uint32_t i = row; i < row + count && !error; i++)
-		error = top_group_add(g, top->pool, &top->plan->outputs[0].schema, in->columns, i,
-			top_rank(type, by, i, detail->ascending), detail->best);
+		if (values[i] == most || (detail->best > 1 && (!g->full || values[i] >= g->least)))
+			error = top_group_add(g, top->pool, &top->plan->outputs[0].schema,
+				in->columns, i, values[i], detail->best);
 	return error;
 }
 
@@ -288,7 +307,10 @@ static int columns_add(struct top *top, struct weir_context *ctx, const struct w
 			continue;
 		}
 		struct top_group *g = group_take(top, close_ns, key_bytes);
-		if (g == NULL || rows_add(top, g, in, row, count))
+		if (g == NULL)
+			return -ENOMEM;
+		bool plain = is_plain(top, &in->columns[detail->by]);
+		if (plain ? plain_add(top, g, in, row, count) : rows_add(top, g, in, row, count))
 			return -ENOMEM;
 	}
 	return 0;

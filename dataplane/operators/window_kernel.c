@@ -1,6 +1,6 @@
 // The hot loop of window_aggregate: packed records, walked where they lie. Every line of the run
 // is prefetched in order, a little ahead, because the hardware's prefetcher loses a stream whose
-// lines are not all touched; what is not a key of the current pane leaves the loop.
+// lines are not all touched; what is not of the current pane leaves the loop.
 #include <errno.h>
 
 #include "dataplane/operators/window_parts.h"
@@ -60,7 +60,7 @@ ALWAYS_INLINE void record_add(const struct window *w, const uint8_t *record, uin
 	}
 }
 
-// A record that needs another pane, a larger table or the null key, or has no time.
+// A record that needs another pane, more room or the null key, or has no time.
 static __attribute__((noinline)) int record_cold(struct window *w, const uint8_t *record,
 	struct window_drops *drops)
 {
@@ -76,12 +76,12 @@ static __attribute__((noinline)) int record_cold(struct window *w, const uint8_t
 		if (error)
 			return error < 0 ? error : 0;
 	}
-	int64_t key = record_int64(record, fields[config->keys[0]].offset);
-	uint8_t *entry = record_is_null(record, config->keys[0])
-		? table_take_null(w->pane_table)
-		: table_take_int64(w->pane_table, key);
-	if (entry == NULL)
+	struct groups *g = &w->pane->groups;
+	if (groups_reserve(g))
 		return -ENOMEM;
+	uint8_t *entry = record_is_null(record, config->keys[0])
+		? groups_take_null(g)
+		: groups_take(g, record_int64(record, fields[config->keys[0]].offset));
 	record_add(w, record, entry, false);
 	return 0;
 }
@@ -89,17 +89,17 @@ static __attribute__((noinline)) int record_cold(struct window *w, const uint8_t
 // What the loop keeps in registers of the current pane.
 struct hot {
 	uint64_t start, span;
-	uint8_t *slots;
-	uint32_t shift;
-	struct table *table;
+	struct groups_slot *cache;
+	uint8_t *entries;
+	struct groups *groups;
 };
 
 ALWAYS_INLINE struct hot hot_load(const struct window *w)
 {
 	if (w->pane_span == 0)
 		return (struct hot){0};
-	struct table *t = w->pane_table;
-	return (struct hot){(uint64_t)w->pane_start, w->pane_span, t->slots, t->shift, t};
+	struct groups *g = &w->pane->groups;
+	return (struct hot){(uint64_t)w->pane_start, w->pane_span, g->cache, g->entries, g};
 }
 
 ALWAYS_INLINE uint8_t *record_entry(const struct hot *hot, const struct window_packed *packed,
@@ -111,11 +111,12 @@ ALWAYS_INLINE uint8_t *record_entry(const struct hot *hot, const struct window_p
 	if (UNLIKELY((nulls & packed->null_mask) != 0 || time_ns - hot->start >= hot->span))
 		return NULL;
 	int64_t key = record_int64(record, packed->key_offset);
-	uint8_t *entry =
-		table_probe_int64(hot->slots, hot->shift, stride, key_hash_int64(key), key);
-	if (LIKELY(entry_rows(entry) != 0) || table_claim_int64(hot->table, stride, entry, key))
-		return entry;
-	return NULL;
+	struct groups_slot *slot = groups_slot(hot->cache, key);
+	if (LIKELY(slot->key == key && slot->number != 0))
+		return hot->entries + (slot->number - 1) * stride;
+	if (UNLIKELY(hot->groups->count == hot->groups->room))
+		return NULL;
+	return groups_append(hot->groups, stride, slot, key);
 }
 
 ALWAYS_INLINE int packed_add(struct window *w, const struct window_packed *packed_in,

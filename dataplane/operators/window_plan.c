@@ -39,8 +39,8 @@ const struct weir_param window_params[] = {
 		.doc = "Results as `name: function(field)`; functions: count, sum, min, max, avg."},
 	{.name = "time",
 		.type = WEIR_PARAM_FIELD,
-		.doc = "Timestamp that places a record; by default the source's event time, else the "
-		       "input's first timestamp."},
+		.doc = "Timestamp that places a record; by default the source's event time, "
+		       "else the input's first timestamp."},
 	{0}};
 
 static int window_size(struct weir_plan *plan, struct window_config *config)

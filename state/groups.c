@@ -1,0 +1,214 @@
+#include "state/groups.h"
+
+#include <errno.h>
+
+#define NONE UINT32_MAX
+
+enum { ROOM_MIN = 64, MERGE_MIN = 4096, AHEAD = 16 };
+
+static const uint64_t cache_bytes = sizeof(struct groups_slot) << GROUPS_CACHE_BITS;
+
+static uint32_t stride_of(const struct groups *g)
+{
+	return g->aggregates->entry_bytes;
+}
+
+bool groups_serve(const struct aggregates *aggregates)
+{
+	for (uint32_t c = 0; c < aggregates->cell_count; c++)
+		if (aggregates->cells[c].op == CELL_SUM_FLOAT64 ||
+			aggregates->cells[c].op == CELL_SUM_DECIMAL)
+			return false;
+	return true;
+}
+
+static int grow(struct groups *g, uint32_t room)
+{
+	uint32_t stride = stride_of(g);
+	if (room > NONE / 2)
+		return -ENOMEM;
+	uint8_t *entries = pool_alloc(g->pool, (uint64_t)room * stride);
+	if (entries == NULL)
+		return -ENOMEM;
+	if (g->count != 0)
+		memcpy(entries, g->entries, (uint64_t)g->count * stride);
+	pool_free(g->pool, g->entries, (uint64_t)g->room * stride);
+	g->entries = entries;
+	g->room = room;
+	return 0;
+}
+
+int groups_create(struct groups *g, const struct aggregates *aggregates, struct pool *pool,
+	uint32_t keys)
+{
+	memset(g, 0, sizeof(*g));
+	g->aggregates = aggregates;
+	g->pool = pool;
+	g->merge_at = MERGE_MIN;
+	g->null_number = NONE;
+	table_create(&g->index, pool, TABLE_INT64, false, TABLE_INT64_HEAD, NULL);
+	g->cache = pool_alloc(pool, cache_bytes);
+	if (g->cache == NULL || grow(g, keys < ROOM_MIN ? ROOM_MIN : keys)) {
+		groups_destroy(g);
+		return -ENOMEM;
+	}
+	memset(g->cache, 0, cache_bytes);
+	return 0;
+}
+
+void groups_destroy(struct groups *g)
+{
+	pool_free(g->pool, g->cache, cache_bytes);
+	pool_free(g->pool, g->entries, (uint64_t)g->room * stride_of(g));
+	table_destroy(&g->index);
+	g->cache = NULL;
+	g->entries = NULL;
+	g->room = g->count = 0;
+}
+
+int groups_reserve(struct groups *g)
+{
+	if (g->count < g->room)
+		return 0;
+	if (g->count >= g->merge_at) {
+		uint32_t before = g->count;
+		if (groups_merge(g))
+			return -ENOMEM;
+		// Where keys hardly repeat, merging is put off further, so that a key is looked up
+		// a bounded number of times in any case.
+		bool gained = g->count < before - before / 8;
+		g->merge_at = (gained ? 2 : 4) * g->count;
+		g->merge_at = g->merge_at < MERGE_MIN ? MERGE_MIN : g->merge_at;
+		if (g->count < g->room - g->room / 4)
+			return 0;
+	}
+	return grow(g, 2 * g->room);
+}
+
+// Entry `number` behind the distinct ones: into the entry its key has, or to their end.
+static int merge_one(struct groups *g, uint32_t stride, uint32_t number)
+{
+	uint8_t *entry = groups_at(g, stride, number), *end = groups_at(g, stride, g->distinct);
+	struct table_entry *known = NULL;
+	if (number == g->null_number) {
+		g->null_number = g->distinct;
+	} else {
+		known = (struct table_entry *)table_take_int64(&g->index, entry_word(entry));
+		if (known == NULL)
+			return -ENOMEM;
+		if (known->rows != 0) {
+			entry_merge(g->aggregates, groups_at(g, stride, (uint32_t)known->rows - 1),
+				entry);
+			return 0;
+		}
+	}
+	if (end != entry)
+		memcpy(end, entry, stride);
+	g->distinct++;
+	if (known != NULL)
+		known->rows = g->distinct;
+	return 0;
+}
+
+int groups_merge(struct groups *g)
+{
+	uint32_t stride = stride_of(g);
+	if (g->distinct == g->count)
+		return 0;
+	for (uint32_t i = g->distinct; i < g->count; i++) {
+		if (i + AHEAD < g->count)
+			table_prefetch(&g->index, &g->index, groups_at(g, stride, i + AHEAD));
+		if (merge_one(g, stride, i))
+			return -ENOMEM;
+	}
+	g->count = g->distinct;
+	memset(g->cache, 0, cache_bytes);
+	return 0;
+}
+
+uint8_t *groups_take(struct groups *g, int64_t key)
+{
+	uint32_t stride = stride_of(g);
+	struct groups_slot *slot = groups_slot(g->cache, key);
+	if (slot->key == key && slot->number != 0)
+		return groups_at(g, stride, (uint32_t)slot->number - 1);
+	return groups_append(g, stride, slot, key);
+}
+
+uint8_t *groups_take_null(struct groups *g)
+{
+	uint32_t stride = stride_of(g);
+	if (g->null_number == NONE) {
+		struct groups_slot unknown;
+		groups_append(g, stride, &unknown, 0);
+		g->null_number = g->count - 1;
+	}
+	return groups_at(g, stride, g->null_number);
+}
+
+static uint64_t hash_of(const struct groups *g, uint32_t number)
+{
+	return number == g->null_number
+		? table_null_hash()
+		: key_hash_int64(entry_word(groups_at(g, stride_of(g), number)));
+}
+
+void groups_snapshot(const struct groups *g, uint32_t group_bits, struct snapshot_writer *w)
+{
+	uint32_t stride = stride_of(g);
+	snapshot_u32(w, g->count);
+	uint32_t *groups = pool_alloc(g->pool, (uint64_t)g->count * sizeof(*groups));
+	for (uint32_t i = 0; groups != NULL && i < g->count; i++)
+		groups[i] = key_group(hash_of(g, i), group_bits);
+	uint32_t *order = groups_sort(g->pool, groups, g->count, group_bits);
+	if (order == NULL)
+		w->overflow = true;
+	for (uint32_t i = 0; order != NULL && i < g->count; i++) {
+		const uint8_t *entry = groups_at(g, stride, order[i]);
+		snapshot_u32(w, key_group(hash_of(g, order[i]), group_bits));
+		snapshot_u32(w, order[i]);
+		snapshot_u32(w, order[i] == g->null_number ? 0 : sizeof(int64_t));
+		if (order[i] != g->null_number)
+			snapshot_bytes(w, entry, sizeof(int64_t));
+		snapshot_bytes(w, entry + sizeof(int64_t), stride - sizeof(int64_t));
+	}
+	snapshot_u32(w, TABLE_KEYS_END);
+	pool_free(g->pool, order, (uint64_t)g->count * sizeof(*order));
+}
+
+static int entry_restore(struct groups *g, struct snapshot_reader *r)
+{
+	uint32_t stride = stride_of(g), number = snapshot_read_u32(r);
+	uint32_t bytes = snapshot_read_u32(r);
+	uint8_t *entry = groups_at(g, stride, number);
+	bool is_null = bytes == 0 && g->null_number == NONE;
+	if (r->error || number >= g->count || (bytes != sizeof(int64_t) && !is_null) ||
+		entry_rows(entry) != 0)
+		return -EBADMSG;
+	if (is_null)
+		g->null_number = number;
+	else
+		snapshot_read(r, entry, sizeof(int64_t));
+	snapshot_read(r, entry + sizeof(int64_t), stride - sizeof(int64_t));
+	return r->error || entry_rows(entry) == 0 ? -EBADMSG : 0;
+}
+
+int groups_restore(struct groups *g, struct snapshot_reader *r)
+{
+	uint32_t count = snapshot_read_u32(r), read = 0;
+	ASSERT(g->count == 0);
+	// No entry takes less than its three words and its rows.
+	if (r->error || count > snapshot_left(r) / 20)
+		return -EBADMSG;
+	if (count > g->room && grow(g, count))
+		return -ENOMEM;
+	g->count = count;
+	memset(g->entries, 0, (uint64_t)count * stride_of(g));
+	while (snapshot_read_u32(r) != TABLE_KEYS_END) {
+		int error = r->error ? r->error : entry_restore(g, r);
+		if (error)
+			return error;
+		read++;
+	}
+	return read == count ? 0 : -EBADMSG;
+}
