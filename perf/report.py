@@ -1,5 +1,6 @@
 """The report of perf/run: one HTML file with charts drawn as SVG, for any browser."""
 
+import math
 from html import escape
 
 # Ratios that must be reached and that are aimed at, per name and workers.
@@ -21,7 +22,7 @@ TITLES = {
 PLACES = {"": "rows in DRAM", "l3": "rows in the L3 cache", "large": "600,000 live keys",
           "log": "with order log, beside without"}
 
-WIDTH, LEFT, RIGHT = 760, 210, 150
+WIDTH, LEFT, RIGHT = 760, 215, 150
 
 STYLE = """
 :root { color-scheme: light dark; --page: #fbfbf9; --ink: #1c1f24; --soft: #636a75;
@@ -153,14 +154,14 @@ def exchange(results):
     most = max(max(over_bare(r) for r in rows), FRAME_NS_MAX)
     scale = (WIDTH - LEFT - RIGHT) / most
     limit = LEFT + FRAME_NS_MAX * scale
-    kinds = {"channel": "numbers and credits", "recovery": "and running checksum",
-             "crc": "and CRC of every frame"}
+    kinds = {"channel": "numbers, credits", "recovery": "+ running checksum",
+             "crc": "+ CRC of every frame"}
     parts, y = [], 6
     for result in rows:
         _, kind, items = result["name"].split("/")
         over = over_bare(result)
         css = "good" if over <= FRAME_NS_MAX else "bad"
-        parts += [text(0, y + 11, f"{items} item{'s' if items != '1' else ''}: {kinds[kind]}"),
+        parts += [text(0, y + 11, f"{items} item{'s' if items != '1' else ''} {kinds[kind]}"),
                   bar(LEFT, y, over * scale, "weir"),
                   text(WIDTH, y + 11, f"{over:.0f} ns on {result['baseline']:.0f}", css, "end")]
         y += 24
@@ -175,20 +176,22 @@ def latency(results):
     rows = [r for r in results if r["name"].startswith("latency/")]
     if not rows:
         return ""
-    most = max(r["value"] for r in rows)
-    scale = (WIDTH - LEFT - RIGHT) / most
+    # Microseconds to milliseconds: each power of ten takes the same length.
+    least, most = 0.1, max(max(r["value"] for r in rows), 100)
+    length = (WIDTH - LEFT - RIGHT) / math.log10(most / least)
     parts, y = [], 6
     for result in rows:
         limit = LATENCY_US_MAX.get(result["name"].split("/")[1])
         bounded = limit is not None and result["name"].count("/") == 1
         css = ("good" if result["value"] <= limit else "bad") if bounded else ""
         parts += [text(0, y + 11, result["name"][len("latency/"):]),
-                  bar(LEFT, y, result["value"] * scale, "weir"),
+                  bar(LEFT, y, math.log10(max(result["value"], least) / least) * length, "weir"),
                   text(WIDTH, y + 11, f"{result['value']:,.1f} {result['unit']}"
                        + (f" of {limit}" if bounded else ""), css, "end")]
         y += 24
     note = next((r["note"] for r in rows if r.get("note")), "")
-    return (f"<h2>Latency from scheduled creation to sink</h2><p class='soft'>{escape(note)}</p>"
+    return (f"<h2>Latency from scheduled creation to sink</h2><p class='soft'>{escape(note)}. "
+            "Logarithmic scale.</p>"
             + svg(y, "latency", parts))
 
 
@@ -230,7 +233,7 @@ def heading(document):
              f"last-level cache {machine['last_level_cache']}" if machine["last_level_cache"] else "",
              f"{machine['memory_gib']} GiB", f"Linux {machine['kernel']}", document["compiler"],
              f"commit {document['commit']}" if document["commit"] else "", document["date"],
-             "quick run" if document["quick"] else ""]
+             "" if document["extent"] == "full" else f"{document['extent']} run"]
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in document["notes"])
     return ("<h1>Weir beside the hand-written loop</h1><p class='soft'>"
             + escape(" · ".join(fact for fact in facts if fact)) + "</p>" + notes)
