@@ -197,85 +197,86 @@ static void through(const char *name, const char *value, enum csv_times times, c
 	strcpy(out, from);
 }
 
+static const struct {
+	const char *name, *value, *want;
+} values[] = {
+	{"i", "0", "0"},
+	{"i", "-9223372036854775808", "-9223372036854775808"},
+	{"i", "9223372036854775807", "9223372036854775807"},
+	{"i", "9223372036854775808", "out_of_range"},
+	{"i", "-9223372036854775809", "out_of_range"},
+	{"i", "99999999999999999999999", "out_of_range"},
+	{"i", "+0012", "12"},
+	{"i", "\"7\"", "7"},
+	{"i", "", ""},
+	{"i", "\"\"", "wrong_type"},
+	{"i", "-", "wrong_type"},
+	{"i", "1.0", "wrong_type"},
+	{"i", " 1", "wrong_type"},
+	{"i", "1 ", "wrong_type"},
+	{"i", "0x1", "wrong_type"},
+	{"i", "\"1\"\"\"", "wrong_type"},
+	{"s", "abc", "abc"},
+	{"s", "", ""},
+	{"s", "\"\"", "\"\""},
+	{"s", "\"a,b\"", "\"a,b\""},
+	{"s", "\"a\"\"b\"", "\"a\"\"b\""},
+	{"s", "\"\"\"\"\"\"", "\"\"\"\"\"\""},
+	{"s", "\"a\nb\"", "\"a\nb\""},
+	{"s", "\"abc\"", "abc"},
+	{"s",
+		"Gr\xc3\xbc\xc3\x9f"
+		"e",
+		"Gr\xc3\xbc\xc3\x9f"
+		"e"},
+	{"s", "\xff", "invalid_utf8"},
+	{"s", "\xc0\x80", "invalid_utf8"},
+	{"s", "\"\"\"\xc3\"", "invalid_utf8"},
+	{"f", "1.5", "1.5"},
+	{"f", "-1e3", "-1000"},
+	{"f", "0.1", "0.1"},
+	{"f", ".5", "0.5"},
+	{"f", "123456789012345678", "123456789012345680"},
+	{"f", "4.9406564584124654e-324", "4.94065645841247e-324"},
+	{"f", "1e309", "out_of_range"},
+	{"f", "nan", "wrong_type"},
+	{"f", "inf", "wrong_type"},
+	{"f", "0x1p3", "wrong_type"},
+	{"f", "1e", "wrong_type"},
+	{"f", ".", "wrong_type"},
+	{"d", "12.345", "12.35"},
+	{"d", "-9999.99", "-9999.99"},
+	{"d", "9999.995", "out_of_range"},
+	{"d", "1e2", "wrong_type"},
+	{"b", "true", "true"},
+	{"b", "FALSE", "false"},
+	{"b", "1", "true"},
+	{"b", "yes", "wrong_type"},
+	{"t", "0", "1970-01-01T00:00:00Z"},
+	{"t", "-1", "1969-12-31T23:59:59.999Z"},
+	{"t", "2001-02-03T04:05:06Z", "2001-02-03T04:05:06Z"},
+	{"t", "2001-02-03", "2001-02-03T00:00:00Z"},
+	{"t", "9223372036855", "out_of_range"},
+	{"t", "9999-01-01", "out_of_range"},
+	{"t", "yesterday", "wrong_type"},
+	{"x", "00ffAB", "00ffab"},
+	{"x", "\"\"", "\"\""},
+	{"x", "abc", "wrong_type"},
+	{"x", "0g", "wrong_type"},
+	{"x", "1,2", "malformed"},
+};
+
 static void values_are_typed(void **state)
 {
-	static const struct {
-		const char *name, *value, *want;
-	} table[] = {
-		{"i", "0", "0"},
-		{"i", "-9223372036854775808", "-9223372036854775808"},
-		{"i", "9223372036854775807", "9223372036854775807"},
-		{"i", "9223372036854775808", "out_of_range"},
-		{"i", "-9223372036854775809", "out_of_range"},
-		{"i", "99999999999999999999999", "out_of_range"},
-		{"i", "+0012", "12"},
-		{"i", "\"7\"", "7"},
-		{"i", "", ""},
-		{"i", "\"\"", "wrong_type"},
-		{"i", "-", "wrong_type"},
-		{"i", "1.0", "wrong_type"},
-		{"i", " 1", "wrong_type"},
-		{"i", "1 ", "wrong_type"},
-		{"i", "0x1", "wrong_type"},
-		{"i", "\"1\"\"\"", "wrong_type"},
-		{"s", "abc", "abc"},
-		{"s", "", ""},
-		{"s", "\"\"", "\"\""},
-		{"s", "\"a,b\"", "\"a,b\""},
-		{"s", "\"a\"\"b\"", "\"a\"\"b\""},
-		{"s", "\"\"\"\"\"\"", "\"\"\"\"\"\""},
-		{"s", "\"a\nb\"", "\"a\nb\""},
-		{"s", "\"abc\"", "abc"},
-		{"s",
-			"Gr\xc3\xbc\xc3\x9f"
-			"e",
-			"Gr\xc3\xbc\xc3\x9f"
-			"e"},
-		{"s", "\xff", "invalid_utf8"},
-		{"s", "\xc0\x80", "invalid_utf8"},
-		{"s", "\"\"\"\xc3\"", "invalid_utf8"},
-		{"f", "1.5", "1.5"},
-		{"f", "-1e3", "-1000"},
-		{"f", "0.1", "0.1"},
-		{"f", ".5", "0.5"},
-		{"f", "123456789012345678", "123456789012345680"},
-		{"f", "4.9406564584124654e-324", "4.94065645841247e-324"},
-		{"f", "1e309", "out_of_range"},
-		{"f", "nan", "wrong_type"},
-		{"f", "inf", "wrong_type"},
-		{"f", "0x1p3", "wrong_type"},
-		{"f", "1e", "wrong_type"},
-		{"f", ".", "wrong_type"},
-		{"d", "12.345", "12.35"},
-		{"d", "-9999.99", "-9999.99"},
-		{"d", "9999.995", "out_of_range"},
-		{"d", "1e2", "wrong_type"},
-		{"b", "true", "true"},
-		{"b", "FALSE", "false"},
-		{"b", "1", "true"},
-		{"b", "yes", "wrong_type"},
-		{"t", "0", "1970-01-01T00:00:00Z"},
-		{"t", "-1", "1969-12-31T23:59:59.999Z"},
-		{"t", "2001-02-03T04:05:06Z", "2001-02-03T04:05:06Z"},
-		{"t", "2001-02-03", "2001-02-03T00:00:00Z"},
-		{"t", "9223372036855", "out_of_range"},
-		{"t", "9999-01-01", "out_of_range"},
-		{"t", "yesterday", "wrong_type"},
-		{"x", "00ffAB", "00ffab"},
-		{"x", "\"\"", "\"\""},
-		{"x", "abc", "wrong_type"},
-		{"x", "0g", "wrong_type"},
-		{"x", "1,2", "malformed"},
-	};
 	char got[512];
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		through(table[i].name, table[i].value, CSV_TIMES_AUTO, got);
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		through(values[i].name, values[i].value, CSV_TIMES_AUTO, got);
 		// 123456789012345678 prints in its own way.
-		if (strcmp(table[i].want, "123456789012345680") == 0)
+		if (strcmp(values[i].want, "123456789012345680") == 0)
 			assert_true(strtod(got, NULL) == 123456789012345678.0);
-		else if (strcmp(got, table[i].want) != 0)
-			fail_msg("%s %s: `%s`, not `%s`", table[i].name, table[i].value, got,
-				table[i].want);
+		else if (strcmp(got, values[i].want) != 0)
+			fail_msg("%s %s: `%s`, not `%s`", values[i].name, values[i].value, got,
+				values[i].want);
 	}
 	through("t", "5", CSV_TIMES_ISO, got);
 	assert_string_equal(got, "wrong_type");
