@@ -236,31 +236,37 @@ static void gather_seeds(struct fuzz_corpus *corpus, char **paths)
 	fuzz_corpus_add(corpus, data, 0);
 }
 
+static int fuzz(const struct driver *driver)
+{
+	int failed = 0;
+
+	watch_start();
+	if (driver->only >= 0) {
+		on_seeds = false;
+		run_one(driver, driver->only);
+	} else {
+		run_seeds(&driver->corpus);
+		failed = run_all(driver);
+	}
+	if (!failed)
+		printf("%zu seeds and %llu executions (seed %llu): no crash, hang or leak\n",
+			driver->corpus.count,
+			(unsigned long long)(driver->only < 0 ? driver->runs : 1),
+			(unsigned long long)driver->seed);
+	return failed;
+}
+
 int main(int argc, char **argv)
 {
 	struct driver driver = {.seed = 1, .runs = 100000, .only = -1};
-	int failed = 0;
+	int failed;
 
 	read_options(&driver, argc, argv);
 	seed_now = driver.seed;
 	if (LLVMFuzzerInitialize)
 		LLVMFuzzerInitialize(&argc, &argv);
 	gather_seeds(&driver.corpus, argv + optind);
-	if (driver.write_dir)
-		return write_seeds(&driver);
-	watch_start();
-	if (driver.only >= 0) {
-		on_seeds = false;
-		run_one(&driver, driver.only);
-	} else {
-		run_seeds(&driver.corpus);
-		failed = run_all(&driver);
-	}
-	if (!failed)
-		printf("%zu seeds and %llu executions (seed %llu): no crash, hang or leak\n",
-			driver.corpus.count,
-			(unsigned long long)(driver.only < 0 ? driver.runs : 1),
-			(unsigned long long)driver.seed);
+	failed = driver.write_dir ? write_seeds(&driver) : fuzz(&driver);
 	fuzz_dictionary_free(&driver.dictionary);
 	fuzz_corpus_free(&driver.corpus);
 	return failed;

@@ -35,6 +35,7 @@ CASES = [
     ("TAP, one failed, one skipped", "FAIL", "ok 1\nnot ok 2 - b\nok 3 # skip no NIC\n1..3\n",
      "1 1 1"),
     ("TAP, stopped early", "ERROR", "1..5\nok 1\nok 2\n", "2 3 0"),
+    ("TAP, skipped as a whole", "ERROR", "1..0 # SKIP no zstd\n", "0 0 1"),
     ("TAP, no case", "OK", "1..0\n", "0 1 0"),
     ("plain, passed", "OK", "2000 seeds, 0 violations\n", "1 0 0"),
     ("plain, failed", "FAIL", "oops\n", "0 1 0"),

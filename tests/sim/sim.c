@@ -190,8 +190,8 @@ int main(int argc, char **argv)
 		{0},
 	};
 	static const struct argp argp = {table, parse, NULL,
-		"Run whole jobs in virtual time, each from a seed that chooses the job, the order of "
-		"steps, batch cuts, ring sizes, stalls and deaths, and check them.",
+		"Run whole jobs in virtual time, each from a seed that chooses the job, the order "
+		"of steps, batch cuts, ring sizes, stalls and deaths, and check them.",
 		NULL, NULL, NULL};
 	struct options o = {.first = 1, .last = 100, .processes = 1};
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
