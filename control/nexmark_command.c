@@ -146,7 +146,7 @@ static int begin(struct writer *w, const char *directory)
 {
 	w->directory = w->failed_path = directory;
 	for (int kind = 0; kind < NEXMARK_KINDS; kind++) {
-		w->files[kind].fd = -1;
+		w->files[kind].fd = w->files[kind].directory = -1;
 		nexmark_schema((enum nexmark_kind)kind, &w->schemas[kind]);
 	}
 	w->directory_made = mkdir(directory, 0777) == 0;

@@ -2,8 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,10 +29,22 @@ static int temporary_open(struct output_file *file, int directory_bytes)
 	return -errno;
 }
 
+// The directory, so that the new name outlives a power cut. It is opened before anything can be
+// seen: without a descriptor left, a rename would succeed and what follows it fail.
+static int directory_open(struct output_file *file, int directory_bytes)
+{
+	char directory[sizeof(file->path)];
+	snprintf(directory, sizeof(directory), "%.*s", directory_bytes ? directory_bytes : 1,
+		directory_bytes ? file->path : ".");
+	file->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return file->directory >= 0 || errno == EACCES ? 0 : -errno; // may be written, not listed
+}
+
 int output_file_open(struct output_file *file, const char *path, uint8_t *buffer, size_t room)
 {
 	ASSERT(room > 0);
-	*file = (struct output_file){.fd = -1, .buffer = buffer, .room = room};
+	*file = (struct output_file){
+		.fd = -1, .directory = -1, .buffer = buffer, .room = room};
 	size_t length = strlen(path);
 	if (length + TEMPORARY_SUFFIX_ROOM > sizeof(file->path))
 		return -ENAMETOOLONG;
@@ -45,7 +58,13 @@ int output_file_open(struct output_file *file, const char *path, uint8_t *buffer
 	if (exists && !S_ISREG(there.st_mode))
 		return -EINVAL; // renaming over it would destroy it
 	const char *slash = strrchr(path, '/');
-	return temporary_open(file, slash ? (int)(slash + 1 - path) : 0);
+	int directory_bytes = slash ? (int)(slash + 1 - path) : 0;
+	int error = directory_open(file, directory_bytes);
+	if (error == 0)
+		error = temporary_open(file, directory_bytes);
+	if (error)
+		output_file_discard(file);
+	return error;
 }
 
 int output_file_flush(struct output_file *file)
@@ -99,21 +118,6 @@ int output_file_sync(struct output_file *file)
 	return error;
 }
 
-// So that the new name outlives a power cut.
-static int directory_sync(const char *path)
-{
-	char directory[sizeof(((struct output_file *)NULL)->path)];
-	const char *slash = strrchr(path, '/');
-	snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash + 1 - path) : 1,
-		slash ? path : ".");
-	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	int error = fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
-	close(fd);
-	return error;
-}
-
 int output_file_publish(struct output_file *file)
 {
 	int error = output_file_sync(file);
@@ -121,7 +125,8 @@ int output_file_publish(struct output_file *file)
 		error = -errno;
 	if (!error) {
 		file->temporary[0] = '\0';
-		error = directory_sync(file->path);
+		if (file->directory >= 0 && fsync(file->directory) < 0 && errno != EINVAL)
+			error = -errno;
 	}
 	output_file_discard(file);
 	return error;
@@ -131,8 +136,31 @@ void output_file_discard(struct output_file *file)
 {
 	if (file->fd >= 0)
 		close(file->fd);
-	file->fd = -1;
+	if (file->directory >= 0)
+		close(file->directory);
+	file->fd = file->directory = -1;
 	if (file->temporary[0])
 		unlink(file->temporary);
 	file->temporary[0] = '\0';
+}
+
+// Returns the name in the directory, which is resolved into `ret_directory`.
+static const char *place(const char *path, char ret_directory[static PATH_MAX])
+{
+	char directory[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	int bytes = slash ? (int)(slash + 1 - path) : 0;
+	if (bytes >= PATH_MAX)
+		return NULL;
+	snprintf(directory, sizeof(directory), "%.*s", bytes ? bytes : 1, bytes ? path : ".");
+	return realpath(directory, ret_directory) ? path + bytes : NULL;
+}
+
+bool output_path_equal(const char *a, const char *b)
+{
+	char a_directory[PATH_MAX], b_directory[PATH_MAX];
+	const char *a_name = place(a, a_directory), *b_name = place(b, b_directory);
+	if (!a_name || !b_name)
+		return strcmp(a, b) == 0;
+	return strcmp(a_name, b_name) == 0 && strcmp(a_directory, b_directory) == 0;
 }

@@ -2,11 +2,12 @@
 // its directory, synced, then renamed. Thread: owner.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct output_file {
-	int fd;
+	int fd, directory;
 	uint8_t *buffer; // the caller's
 	size_t room, used;
 	char path[4096];
@@ -36,5 +37,7 @@ int output_file_flush(struct output_file *file);
 int output_file_sync(struct output_file *file);
 // Put the file in its place and close it.  Returns 0, or -errno and the file is discarded.
 int output_file_publish(struct output_file *file);
+// Whether two paths would publish at the same place. What cannot be resolved is compared as text.
+bool output_path_equal(const char *a, const char *b);
 // Remove what was written, if it was not published. Harmless when repeated.
 void output_file_discard(struct output_file *file);

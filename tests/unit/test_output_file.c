@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -151,6 +152,35 @@ static void full_disk_leaves_nothing(void **state)
 	assert_int_equal(left, 0);
 }
 
+// Else the file would be there, and the job be told that it is not.
+static void publishes_with_no_descriptor_left(void **state)
+{
+	assert_int_equal(output_file_open(&file, path, buffer, sizeof(buffer)), 0);
+	assert_int_equal(output_file_write(&file, "whole", 5), 0);
+	struct rlimit before;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	const struct rlimit none = {0, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	int error = output_file_publish(&file);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(error, 0);
+	path_holds("whole");
+}
+
+static void knows_a_place_by_several_names(void **state)
+{
+	char detour[128], other[128];
+	snprintf(detour, sizeof(detour), "%s/.//out.csv", directory);
+	snprintf(other, sizeof(other), "%s/other.csv", directory);
+	assert_true(output_path_equal(path, path));
+	assert_true(output_path_equal(path, detour));
+	assert_true(output_path_equal("a.csv", "./a.csv"));
+	assert_false(output_path_equal(path, other));
+	assert_false(output_path_equal(path, "out.csv"));
+	assert_true(output_path_equal("none/a.csv", "none/a.csv"));
+	assert_false(output_path_equal("none/a.csv", "none/b.csv"));
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, directory_make, directory_remove)
 
 int main(void)
@@ -161,6 +191,8 @@ int main(void)
 		CASE(discarded_leaves_the_old),
 		CASE(two_at_once),
 		CASE(says_what_is_wrong),
+		CASE(publishes_with_no_descriptor_left),
+		CASE(knows_a_place_by_several_names),
 		CASE(full_disk_leaves_nothing),
 	};
 	return cmocka_run_group_tests_name("output_file", tests, NULL, NULL);
