@@ -8,6 +8,7 @@
 #include "control/job_set.h"
 #include "control/params.h"
 #include "control/yaml.h"
+#include "dataplane/output_file.h"
 
 struct job_planned {
 	struct job_planned *next;
@@ -248,6 +249,37 @@ static void load_settings(struct job *job)
 			"%s is no name; write 1 to 63 of a-z, 0-9, _ and -", job->name);
 }
 
+static const char *sink_path(const struct job_operator *op)
+{
+	bool sink = op->plan && op->kind->role == WEIR_SINK;
+	return sink ? weir_param_text(op->plan->params, "path", NULL) : NULL;
+}
+
+// The last of two sinks to publish would destroy what the other one wrote.
+static void check_sink_paths(struct job *job)
+{
+	for (uint32_t i = 1; i < job->operator_count; i++) {
+		const char *path = sink_path(&job->operators[i]);
+		for (uint32_t k = 0; path && k < i; k++) {
+			const char *other = sink_path(&job->operators[k]);
+			if (other && output_path_equal(path, other))
+				job_operator_error(job, &job->operators[i], "path",
+					"%s is the file of %s, too; give each sink its own", path,
+					job->operators[k].id);
+		}
+	}
+}
+
+const char *job_sink_of(const struct job *job, const char *path)
+{
+	for (uint32_t i = 0; i < job->operator_count; i++) {
+		const char *other = sink_path(&job->operators[i]);
+		if (other && output_path_equal(path, other))
+			return job->operators[i].id;
+	}
+	return NULL;
+}
+
 static void job_check(struct job *job)
 {
 	load_settings(job);
@@ -255,6 +287,7 @@ static void job_check(struct job *job)
 	job_connect(job);
 	for (uint32_t i = 0; i < job->order_count; i++)
 		plan_in_order(job, job->order[i]);
+	check_sink_paths(job);
 }
 
 void job_load(struct job *job, const struct job_source *source)

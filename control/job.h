@@ -65,5 +65,8 @@ struct weir_plan *job_plan_operator(struct job *job, uint32_t index,
 // Returns the schema of the named output of a plan, or NULL.
 const struct weir_schema *plan_output(const struct weir_plan *plan, const char *name);
 
+// Returns the id of the sink that writes the file at `path`, or NULL.
+const char *job_sink_of(const struct job *job, const char *path);
+
 // Print what every operator gives: `id.output: field type, …`.
 void job_print_types(const struct job *job, FILE *out);
