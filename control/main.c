@@ -47,17 +47,26 @@ static int say_unknown(const char *name)
 	return 2;
 }
 
+// What was printed is on its way, or the exit code says that it is not.
+static int finish(int code)
+{
+	if ((fflush(stdout) == 0 && !ferror(stdout)) || code != 0)
+		return code;
+	perror("weir: standard output cannot be written");
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 	argp_program_version = "weir " WEIR_VERSION;
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
 		print_help(stdout);
-		return 0;
+		return finish(0);
 	}
 	if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
 		puts(argp_program_version);
-		return 0;
+		return finish(0);
 	}
 	if (argc < 2) {
 		print_help(stderr);
@@ -67,7 +76,7 @@ int main(int argc, char **argv)
 		if (strcmp(commands[i].name, name) != 0)
 			continue;
 		argv[1] = (char *)commands[i].called;
-		return commands[i].run(argc - 1, argv + 1);
+		return finish(commands[i].run(argc - 1, argv + 1));
 	}
 	return say_unknown(name);
 }

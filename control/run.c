@@ -30,6 +30,7 @@ struct run {
 	struct job job;
 	struct planned_job planned;
 	struct engine *engine;
+	sigset_t stops;
 	int signals; // signalfd
 	uint32_t interrupts;
 	bool report_open;
@@ -44,11 +45,19 @@ static int fail(struct run *run, const char *what)
 	return EXIT_FAILED;
 }
 
-static void stop_signals(sigset_t *set)
+// What stops a job. It is blocked before anything is left to clean up and before any thread
+// starts, which all inherit it. A terminal that goes counts, unless nohup has it ignored.
+static void block_signals(struct run *run)
 {
-	sigemptyset(set);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGTERM);
+	struct sigaction hangup;
+	sigemptyset(&run->stops);
+	sigaddset(&run->stops, SIGINT);
+	sigaddset(&run->stops, SIGTERM);
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+		sigaddset(&run->stops, SIGHUP);
+	signal(SIGXFSZ, SIG_IGN); // a sink then gets an error, and says which file it was
+	signal(SIGPIPE, SIG_IGN);
+	pthread_sigmask(SIG_BLOCK, &run->stops, NULL);
 }
 
 static int place(struct run *run, const struct topology *topology, uint32_t workers)
@@ -94,12 +103,7 @@ static uint64_t frame_memory(const struct job_plan *plan)
 
 static int start(struct run *run)
 {
-	sigset_t set;
 	bool huge;
-	stop_signals(&set);
-	signal(SIGXFSZ, SIG_IGN); // a sink then gets an error, and says which file it was
-	signal(SIGPIPE, SIG_IGN);
-	pthread_sigmask(SIG_BLOCK, &set, NULL); // before any thread starts: all inherit it
 	if (engine_eal_start(frame_memory(&run->planned.plan), &huge) < 0) {
 		snprintf(run->error, sizeof(run->error), "DPDK did not start");
 		return EXIT_FAILED; // why, it has said
@@ -112,7 +116,7 @@ static int start(struct run *run)
 		.wait = (enum engine_wait)weir_param_int(workers, "wait", otherwise)};
 	if (engine_create(&config, run->error, sizeof(run->error), &run->engine) < 0)
 		return fail(run, run->error);
-	run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	run->signals = signalfd(-1, &run->stops, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (run->signals < 0 || engine_start(run->engine) < 0) {
 		snprintf(run->error, sizeof(run->error), "workers did not start: %s",
 			strerror(errno));
@@ -226,6 +230,11 @@ static int open_report(struct run *run)
 	const char *path = run->options->report;
 	if (!path)
 		return EXIT_DONE;
+	const char *sink = job_sink_of(&run->job, path);
+	if (sink) {
+		fprintf(stderr, "--report %s: is the file of %s, too; name another\n", path, sink);
+		return EXIT_USE;
+	}
 	int rc = output_file_open(&run->report_file, path, run->report_buffer,
 		sizeof(run->report_buffer));
 	run->report_open = rc == 0;
@@ -249,6 +258,7 @@ int run_job(const struct run_options *options)
 		.kinds = weir_operators};
 	job_load(&run->job, &source);
 	errors_print(&run->job.errors, stderr);
+	block_signals(run);
 	int code = run->job.errors.count ? EXIT_USE : open_report(run);
 	if (code == EXIT_DONE)
 		code = plan(run);

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,6 +36,18 @@ static void choose_runtime_folder(void)
 	setenv("XDG_RUNTIME_DIR", folder, 0);
 }
 
+// EAL aborts where it cannot open what it needs, so it is not begun then.
+static int check_open_files(void)
+{
+	enum { NEEDED = 32 };
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= NEEDED)
+		return 0;
+	fprintf(stderr, "weir: only %llu files may be open; allow at least %d (ulimit -n %d)\n",
+		(unsigned long long)limit.rlim_cur, NEEDED, NEEDED);
+	return -EMFILE;
+}
+
 int engine_eal_start(uint64_t no_huge_bytes, bool *ret_huge)
 {
 	enum { PAGE = 2 << 20 };
@@ -46,6 +59,8 @@ int engine_eal_start(uint64_t no_huge_bytes, bool *ret_huge)
 	char *common[] = {"weir", "--lcores", lcore, "--no-pci", "--no-telemetry", "--log-level",
 		"error", huge ? "--in-memory" : "--no-huge", "--no-shconf", "-m", memory, NULL};
 	int count = huge ? 8 : 11;
+	if (check_open_files() < 0)
+		return -EMFILE;
 	if (sched_getaffinity(0, sizeof(before), &before) != 0)
 		return -errno;
 	choose_runtime_folder();

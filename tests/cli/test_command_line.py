@@ -218,6 +218,54 @@ def a_report_that_cannot_be_written_is_said_before_the_run(folder):
 
 
 @test
+def a_report_does_not_replace_a_sinks_file(folder):
+    result = weir(folder, "run", "-r", "./q0.csv", example("nexmark/q0.yaml"))
+    assert result.returncode == 2 and "the file of sink" in result.stderr, result.stderr
+    assert not os.listdir(folder)
+
+
+@test
+def an_interrupt_at_the_start_leaves_nothing(folder):
+    write(folder, "j.yaml", ENDLESS)
+    process = subprocess.Popen([WEIR, "run", "-r", "r.json", "j.yaml"], cwd=folder,
+                               stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and len(os.listdir(folder)) < 2:
+        pass
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, (process.returncode, errors)
+    assert sorted(os.listdir(folder)) == ["j.yaml", "out.csv", "r.json"], os.listdir(folder)
+
+
+@test
+def a_terminal_that_goes_is_an_interrupt(folder):
+    write(folder, "j.yaml", ENDLESS)
+    process = begin(folder, "j.yaml")
+    process.send_signal(signal.SIGHUP)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and "interrupted: " in errors, (process.returncode, errors)
+    assert sorted(os.listdir(folder)) == ["j.yaml", "out.csv"], os.listdir(folder)
+
+
+@test
+def too_few_files_are_said(folder):
+    result = subprocess.run(
+        [WEIR, "run", example("nexmark/q0.yaml")], cwd=folder, capture_output=True, text=True,
+        timeout=60, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (9, 9)))
+    assert result.returncode == 1 and "ulimit -n" in result.stderr, result
+    assert not os.listdir(folder)
+
+
+@test
+def what_cannot_be_printed_is_a_failure(folder):
+    for arguments in [["--help"], ["kinds"], ["check", "--types", example("nexmark/q0.yaml")]]:
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            result = subprocess.run([WEIR, *arguments], stdout=full, stderr=subprocess.PIPE,
+                                    text=True, timeout=60)
+        assert result.returncode == 1 and "cannot be written" in result.stderr, arguments
+
+
+@test
 def mistakes_on_the_command_line_are_said(folder):
     job = example("nexmark/q0.yaml")
     for arguments, text in [
