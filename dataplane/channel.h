@@ -40,6 +40,8 @@ struct sender {
 	uint32_t items;         // in the open frame
 	uint32_t payload_max;   // bytes of items a frame may take; the simulator varies it
 	struct rte_mbuf *open;
+	struct frame_header *spare; // with retention: where a frame is made without credit
+	bool runs_on;               // all goes into retention, to be sent when there is credit
 	struct channel *channel;
 	uint64_t next_number; // of the next item that is sealed into a frame
 	uint64_t resend;      // next item to send again from retention; == next_number: none
@@ -134,6 +136,10 @@ void sender_trim(struct sender *s);
 // A dead sender's successor goes on with its mbufs: item numbers from `next_number` under a new
 // incarnation; what was open or retained is made anew.
 void sender_succeed(struct sender *s, uint64_t next_number, uint64_t incarnation);
+
+// A successor that replays runs on without credit: what its receivers' receivers need in order to
+// go on may lie behind what they cannot take yet. Only with retention; off again once replayed.
+void sender_run_on(struct sender *s, bool on);
 
 // The receiver was rebuilt and needs everything from `number` again.
 void sender_rewind(struct sender *s, uint64_t number);

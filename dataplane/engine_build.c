@@ -82,7 +82,8 @@ static uint64_t task_bytes(const struct job_plan *plan, const struct plan_task *
 	uint64_t bytes = (uint64_t)LINK_BYTES * (task->step_count + 1);
 	for (uint32_t i = 0; i < task->edge_count; i++)
 		bytes += task->edges[i].channel_count *
-			(plan->recovery ? plan->channel_retention_bytes + 4096 : 4096);
+			(plan->recovery ? plan->channel_retention_bytes + plan->frame_bytes + 4096
+					: 4096);
 	bytes += task->input_count * (uint64_t)(CHANNEL_FRAMES_MAX * 32 + 8192);
 	if (plan->recovery)
 		bytes += 2 * plan->task_snapshot_bytes + LOG_ENTRIES * sizeof(struct order_entry);

@@ -121,6 +121,12 @@ const struct sender *exchange_stuck(const struct exchange *x)
 	return NULL;
 }
 
+void exchange_run_on(struct exchange *x, bool on)
+{
+	for (uint32_t i = 0; i < x->sender_count; i++)
+		sender_run_on(&x->senders[i], on);
+}
+
 void exchange_flush(struct exchange *x, int64_t now_ns, int64_t max_age_ns)
 {
 	for (uint32_t i = 0; i < x->sender_count; i++) {

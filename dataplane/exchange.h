@@ -59,6 +59,9 @@ uint32_t exchange_retained(struct exchange *x);
 // The sender that no checkpoint can make room for, or NULL.
 const struct sender *exchange_stuck(const struct exchange *x);
 
+// Make all senders run on without credit, or no longer.
+void exchange_run_on(struct exchange *x, bool on);
+
 // The end of a step: hand over what is sealed, open frames older than max_age_ns included.
 void exchange_flush(struct exchange *x, int64_t now_ns, int64_t max_age_ns);
 

@@ -10,6 +10,7 @@ enum order_kind {
 	ORDER_READ,     // source: all records below `position`
 	ORDER_BARRIER,  // source: barrier `epoch` behind record `position`
 	ORDER_STOPPED,  // source: interrupted behind record `position`
+	ORDER_ENDED,    // source: ran out behind record `position`, before any other event
 };
 
 struct order_entry {

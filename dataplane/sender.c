@@ -3,6 +3,7 @@
 #include <rte_ring.h>
 
 #include "dataplane/channel.h"
+#include "numa/arena.h"
 #include "numa/assert.h"
 #include "state/record.h"
 
@@ -32,6 +33,10 @@ int sender_create(struct sender *s, struct channel *channel, struct rte_mempool 
 		.watermark = INT64_MIN,
 		.payload_max = config->frame_bytes - FRAME_HEADER_BYTES};
 	int error = retention_create(&s->retention, config->retention_bytes, arena);
+	if (config->retention_bytes != 0)
+		s->spare = arena_alloc(arena, config->frame_bytes, 64);
+	if (error == 0 && config->retention_bytes != 0 && s->spare == NULL)
+		error = -ENOMEM;
 	if (error == 0)
 		error = take_mbufs(pool, s->credit, config->frames, RESERVE_DATA);
 	if (error != 0)
@@ -78,13 +83,20 @@ static bool retention_allows(struct sender *s)
 	return retention_has_room(&s->retention, 2 * bytes);
 }
 
+// The open frame's, in an mbuf or not.
+static struct frame_header *open_header(const struct sender *s)
+{
+	return s->open != NULL ? header_of(s->open) : s->spare;
+}
+
 static bool open_frame(struct sender *s, int64_t now_ns)
 {
-	struct rte_mbuf *mbuf = retention_allows(s) ? take_credit(s) : NULL;
-	if (mbuf == NULL)
+	if (!retention_allows(s))
 		return false;
-	s->open = mbuf;
-	s->write = (uint8_t *)(header_of(mbuf) + 1);
+	s->open = s->runs_on ? NULL : take_credit(s);
+	if (s->open == NULL && !s->runs_on)
+		return false;
+	s->write = (uint8_t *)(open_header(s) + 1);
 	s->limit = s->write + s->payload_max;
 	s->opened_ns = now_ns;
 	return true;
@@ -144,9 +156,37 @@ static void send_new(struct sender *s, struct rte_mbuf *mbuf, enum frame_type ty
 	enqueue(s, mbuf);
 }
 
+// May what is new be sent, or kept to be sent in its turn?
 static bool caught_up(struct sender *s)
 {
-	return s->resend == s->next_number || sender_resend(s);
+	return s->runs_on || s->resend == s->next_number || sender_resend(s);
+}
+
+// The open frame's items are numbered and kept, to be sent when their turn comes: its mbuf may be
+// all the credit there is.
+static void retain_open(struct sender *s)
+{
+	if (s->write == NULL)
+		return;
+	if (s->items != 0) {
+		struct frame_header *h = open_header(s);
+		uint32_t length = (uint32_t)(s->write - (uint8_t *)h);
+		fill_header(s, h, FRAME_DATA, length, s->items, s->next_number);
+		s->next_number += s->items;
+		retention_append(&s->retention, h);
+	}
+	if (s->open != NULL)
+		s->credit[s->credit_count++] = s->open;
+	s->open = NULL;
+	s->write = s->limit = NULL;
+	s->items = 0;
+}
+
+static void retain_mark(struct sender *s, enum frame_type type)
+{
+	struct frame_header h;
+	fill_header(s, &h, type, FRAME_HEADER_BYTES, 1, s->next_number++);
+	retention_append(&s->retention, &h);
 }
 
 bool sender_flush(struct sender *s)
@@ -155,6 +195,10 @@ bool sender_flush(struct sender *s)
 		return true;
 	if (!caught_up(s))
 		return false;
+	if (s->runs_on) {
+		retain_open(s);
+		return true;
+	}
 	struct rte_mbuf *mbuf = s->open;
 	uint32_t length = (uint32_t)(s->write - (uint8_t *)header_of(mbuf));
 	uint32_t items = s->items;
@@ -170,30 +214,37 @@ uint8_t *sender_reserve_slow(struct sender *s, uint32_t bytes, int64_t now_ns)
 	ASSERT(sender_fits(s, bytes));
 	if (!sender_flush(s) || !caught_up(s))
 		return NULL;
-	if (s->open == NULL && !open_frame(s, now_ns))
+	if (s->write == NULL && !open_frame(s, now_ns))
 		return NULL;
 	if ((size_t)(s->limit - s->write) < bytes) // cut shorter than one record
 		s->limit = s->write + bytes;
 	return s->write;
 }
 
-bool sender_mark(struct sender *s, enum frame_type type, int64_t watermark, uint32_t epoch)
+// Is there room for a mark, in retention and in its reserve?
+static bool mark_allowed(struct sender *s)
 {
-	if (!sender_flush(s) || !caught_up(s))
+	if (s->retention.capacity != 0 && !retention_has_room(&s->retention, FRAME_HEADER_BYTES))
+		sender_trim(s);
+	if (s->retention.capacity != 0 && !retention_has_room(&s->retention, FRAME_HEADER_BYTES))
 		return false;
 	if (s->control_count == 0)
 		poll_credit(s);
-	if (s->retention.capacity != 0 && !retention_has_room(&s->retention, FRAME_HEADER_BYTES))
-		sender_trim(s);
-	if (s->control_count == 0 ||
-		(s->retention.capacity != 0 &&
-			!retention_has_room(&s->retention, FRAME_HEADER_BYTES)))
+	return s->runs_on || s->control_count != 0;
+}
+
+bool sender_mark(struct sender *s, enum frame_type type, int64_t watermark, uint32_t epoch)
+{
+	if (!sender_flush(s) || !caught_up(s) || !mark_allowed(s))
 		return false;
 	if (type == FRAME_WATERMARK || type == FRAME_END)
 		s->watermark = watermark;
 	if (type == FRAME_BARRIER)
 		s->epoch = epoch;
-	send_new(s, s->control[--s->control_count], type, FRAME_HEADER_BYTES, 1);
+	if (s->runs_on)
+		retain_mark(s, type);
+	else
+		send_new(s, s->control[--s->control_count], type, FRAME_HEADER_BYTES, 1);
 	if (type == FRAME_BARRIER)
 		s->barrier = s->next_number;
 	return true;
@@ -268,6 +319,8 @@ void sender_trim(struct sender *s)
 {
 	uint64_t number = atomic_load_explicit(&s->channel->snapshot_number, memory_order_acquire);
 	retention_trim(&s->retention, number);
+	if (s->resend < number) // the receiver has them for good
+		s->resend = number < s->next_number ? number : s->next_number;
 }
 
 void sender_succeed(struct sender *s, uint64_t next_number, uint64_t incarnation)
@@ -283,24 +336,11 @@ void sender_succeed(struct sender *s, uint64_t next_number, uint64_t incarnation
 	retention_reset(&s->retention, next_number);
 }
 
-// The open frame's items are numbered and kept, to be sent when their turn comes: its mbuf may be
-// all the credit there is.
-static void retain_open(struct sender *s)
+void sender_run_on(struct sender *s, bool on)
 {
-	struct rte_mbuf *mbuf = s->open;
-	if (mbuf == NULL)
-		return;
-	if (s->items != 0) {
-		struct frame_header *h = header_of(mbuf);
-		uint32_t length = (uint32_t)(s->write - (uint8_t *)h);
-		fill_header(s, h, FRAME_DATA, length, s->items, s->next_number);
-		s->next_number += s->items;
-		retention_append(&s->retention, h);
-	}
-	s->credit[s->credit_count++] = mbuf;
-	s->open = NULL;
-	s->write = s->limit = NULL;
-	s->items = 0;
+	ASSERT(s->retention.capacity != 0);
+	retain_open(s);
+	s->runs_on = on;
 }
 
 void sender_rewind(struct sender *s, uint64_t number)

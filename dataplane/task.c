@@ -304,7 +304,8 @@ static bool may_produce(struct task *t)
 static uint64_t records_allowed(const struct task *t)
 {
 	uint64_t allowed = t->items_max < TASK_SOURCE_RECORDS ? t->items_max : TASK_SOURCE_RECORDS;
-	if (t->recovery && order_log_replaying(&t->log)) {
+	if (t->recovery && order_log_replaying(&t->log) &&
+		order_log_current(&t->log)->kind != ORDER_ENDED) {
 		uint64_t left = order_log_current(&t->log)->position - t->produced;
 		allowed = allowed < left ? allowed : left;
 	}
@@ -342,7 +343,8 @@ static int source_event(struct task *t, uint32_t *ret_epoch)
 {
 	while (t->recovery && order_log_replaying(&t->log)) {
 		const struct order_entry *entry = order_log_current(&t->log);
-		if (entry->position != t->produced || entry->checksum != t->links[0].marks)
+		if (entry->position != t->produced || entry->checksum != t->links[0].marks ||
+			entry->kind == ORDER_ENDED)
 			return -1;
 		order_log_obeyed(&t->log);
 		*ret_epoch = entry->epoch;
@@ -350,6 +352,16 @@ static int source_event(struct task *t, uint32_t *ret_epoch)
 			return entry->kind;
 	}
 	return free_event(t, ret_epoch);
+}
+
+// That the source ran out, and before which barrier, is an event too.
+static void log_end(struct task *t)
+{
+	log_source(t, ORDER_ENDED, 0);
+	while (t->recovery && order_log_replaying(&t->log)) {
+		VERIFY(order_log_current(&t->log)->position == t->produced);
+		order_log_obeyed(&t->log);
+	}
 }
 
 static void end_source(struct task *t, bool interrupted)
@@ -393,10 +405,12 @@ static uint32_t produce(struct task *t)
 	t->idle_source = flow == WEIR_IDLE;
 	t->deadline_ns = source->ctx.deadline_ns;
 	log_source(t, ORDER_READ, 0);
-	if (flow == WEIR_END)
+	if (flow == WEIR_END) {
+		log_end(t);
 		end_source(t, false);
-	else if (flow != WEIR_IDLE)
+	} else if (flow != WEIR_IDLE) {
 		settle(t, flow);
+	}
 	return (uint32_t)records + (flow == WEIR_END);
 }
 
@@ -512,17 +526,33 @@ static uint32_t work_drained(struct task *t)
 		task_commit(t);
 	if (!settle_marks(t) || t->outcome != TASK_RUNNING || !log_has_room(t))
 		return 0;
+	if (t->catching_up && !order_log_replaying(&t->log)) {
+		t->catching_up = false;
+		exchange_run_on(&t->exchange, false);
+	}
 	uint32_t work = t->source ? produce(t) : consume(t);
 	if (t->outcome == TASK_RUNNING && !t->blocked)
 		settle_marks(t);
 	return work;
 }
 
+// A successor downstream may ask for items again, and one upstream sends again what is long
+// consumed: it needs its credit back.
+static void step_finished(struct task *t, int64_t now_ns)
+{
+	for (uint32_t i = 0; i < t->input_count && t->outcome == TASK_FINISHED; i++) {
+		const struct frame_header *h = receiver_peek(&t->receivers[i]);
+		ASSERT(h == NULL);
+		receiver_return(&t->receivers[i]);
+	}
+	exchange_flush(&t->exchange, now_ns, 0);
+}
+
 uint32_t task_step(struct task *t, int64_t now_ns)
 {
 	uint32_t work = 0;
 	if (t->outcome != TASK_RUNNING) {
-		exchange_flush(&t->exchange, now_ns, 0); // a successor downstream may ask again
+		step_finished(t, now_ns);
 		return 0;
 	}
 	if (set_time_and_resume(t, now_ns))

@@ -61,6 +61,7 @@ struct task {
 	bool barrier_due; // aligned; the snapshot is taken, barriers are being sent
 	bool end_due;     // all inputs have ended: finish the chain
 	bool finishing;
+	bool catching_up; // a successor that replays; its output runs on without credit
 	uint32_t epoch;      // of the last barrier taken
 	int64_t deadline_ns; // next time a step may find work, for an idle source
 	int64_t watermark_ns;

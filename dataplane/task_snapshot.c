@@ -163,12 +163,20 @@ int task_succeed(struct task *t, struct task *dead)
 	struct task_snapshots *all = &t->snapshots;
 	t->log = dead->log;
 	*all = dead->snapshots;
+	if (atomic_load_explicit(&t->control->committed, memory_order_acquire) >=
+		all->kept[all->latest].epoch)
+		all->committed = all->latest; // other tasks may be unable to go back behind it
 	all->latest = all->committed; // one that was never committed may be needed by nobody
 	const struct task_snapshot *snapshot = &all->kept[all->committed];
 	t->log.replay = snapshot->bytes == 0 ? t->log.first : snapshot->log_next;
+	int error = 0;
 	if (snapshot->bytes != 0)
-		return restore(t, snapshot);
-	for (uint32_t i = 0; i < t->exchange.sender_count; i++)
-		sender_succeed(&t->exchange.senders[i], 0, t->exchange.senders[i].incarnation);
-	return 0;
+		error = restore(t, snapshot);
+	else
+		for (uint32_t i = 0; i < t->exchange.sender_count; i++)
+			sender_succeed(&t->exchange.senders[i], 0,
+				t->exchange.senders[i].incarnation);
+	t->catching_up = true;
+	exchange_run_on(&t->exchange, true);
+	return error;
 }

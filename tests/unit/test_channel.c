@@ -326,6 +326,48 @@ static void test_resent_items_are_cut_anew_and_stay_the_same(void **state)
 	}
 }
 
+static void test_a_replaying_sender_runs_on_without_credit(void **state)
+{
+	struct fixture *f = setup_with(1, 64 << 10);
+	sender_run_on(&f->sender, true);
+	for (uint64_t number = 0; number < 200; number++)
+		assert_true(send_item(f, number)); // nobody receives
+	assert_int_equal(f->sender.credit_count, 1);
+	assert_int_equal(f->sender.out_count, 0);
+	sender_run_on(&f->sender, false);
+	assert_int_equal(f->sender.next_number, 200);
+	while (f->received < 200) { // what was open is kept too
+		sender_resend(&f->sender);
+		receive_all(f);
+	}
+	send_up_to(f, 300);
+	assert_int_equal(f->received, 300);
+	teardown(f);
+}
+
+// A successor sends again, in its turn, what a receiver alive has consumed and holds in a snapshot.
+static void test_what_a_snapshot_holds_is_not_sent_again(void **state)
+{
+	struct fixture *f = setup_with(1, 64 << 10);
+	sender_run_on(&f->sender, true);
+	for (uint64_t number = 0; number < 100; number++)
+		assert_true(send_item(f, number));
+	f->receiver.next_number = f->received = 150;
+	atomic_store(&f->channel.snapshot_number, 150);
+	sender_trim(&f->sender);
+	for (uint64_t number = 100; number < 200; number++)
+		assert_true(send_item(f, number));
+	sender_run_on(&f->sender, false);
+	sender_trim(&f->sender);
+	send_up_to(f, 300);
+	while (f->sender.resend != f->sender.next_number) {
+		sender_resend(&f->sender);
+		receive_all(f);
+	}
+	assert_int_equal(f->received, 300);
+	teardown(f);
+}
+
 static void test_overlap_is_trimmed(void **state)
 {
 	struct fixture *f = setup_with(8, 64 << 10);
@@ -427,6 +469,8 @@ int main(void)
 		cmocka_unit_test(test_marks_pass_where_data_has_no_credit),
 		cmocka_unit_test(test_data_frames_repeat_the_last_mark),
 		cmocka_unit_test(test_resent_items_are_cut_anew_and_stay_the_same),
+		cmocka_unit_test(test_a_replaying_sender_runs_on_without_credit),
+		cmocka_unit_test(test_what_a_snapshot_holds_is_not_sent_again),
 		cmocka_unit_test(test_overlap_is_trimmed),
 		cmocka_unit_test(test_a_frame_behind_a_gap_is_dropped_and_given_back),
 		cmocka_unit_test(test_nothing_of_a_fenced_incarnation_is_taken),
