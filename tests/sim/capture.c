@@ -7,15 +7,40 @@
 #include "numa/assert.h"
 #include "state/snapshot.h"
 
-struct rows capture_rows[CAPTURE_TASKS_MAX];
+struct capture_rows captured[CAPTURE_SLOTS][CAPTURE_TASKS_MAX];
 
 struct capture {
-	struct rows *rows;
+	struct capture_rows *rows;
 	uint64_t all_fields;
 	struct batch_columns scratch;
 };
 
-static const struct weir_param params[] = {{.name = NULL}};
+static const struct weir_param params[] = {
+	{.name = "slot",
+		.type = WEIR_PARAM_INT,
+		.default_text = "0",
+		.max = CAPTURE_SLOTS - 1,
+		.doc = "Which sink it is."},
+	{.name = NULL},
+};
+
+void capture_clear(void)
+{
+	for (uint32_t s = 0; s < CAPTURE_SLOTS; s++)
+		for (uint32_t t = 0; t < CAPTURE_TASKS_MAX; t++) {
+			captured[s][t].rows.count = captured[s][t].reached = 0;
+			captured[s][t].differs = false;
+		}
+}
+
+static void keep(struct capture_rows *c, const struct row *row)
+{
+	if (c->rows.count < c->reached && row_compare(&c->rows.rows[c->rows.count], row) != 0)
+		c->differs = true;
+	rows_add(&c->rows, row);
+	if (c->rows.count > c->reached)
+		c->reached = c->rows.count;
+}
 
 static int plan(struct weir_plan *plan)
 {
@@ -29,8 +54,8 @@ static int create(struct weir_context *ctx, const struct weir_plan *plan, void *
 	if (c == NULL || batch_columns_create(&c->scratch, plan->input, ctx->arena) != 0)
 		return -ENOMEM;
 	VERIFY(ctx->task_index < CAPTURE_TASKS_MAX && plan->input->field_count <= ROW_WIDTH);
-	c->rows = &capture_rows[ctx->task_index];
-	c->rows->count = 0;
+	c->rows = &captured[weir_param_int(plan->params, "slot", 0)][ctx->task_index];
+	c->rows->rows.count = 0;
 	c->all_fields = schema_all_fields(plan->input);
 	*ret_self = c;
 	return 0;
@@ -63,7 +88,7 @@ static enum weir_flow process(void *self, struct weir_context *ctx, struct weir_
 			struct row row = {0};
 			for (uint32_t f = 0; f < schema->field_count; f++)
 				row.values[f] = value_of(&schema->fields[f], &rows.columns[f], i);
-			rows_add(c->rows, &row);
+			keep(c->rows, &row);
 		}
 		ctx->counters->records_in += rows.count;
 		batch_advance(in, rows.count, behind);
@@ -73,13 +98,13 @@ static enum weir_flow process(void *self, struct weir_context *ctx, struct weir_
 
 static void snapshot(const void *self, struct snapshot_writer *w)
 {
-	snapshot_u64(w, ((const struct capture *)self)->rows->count);
+	snapshot_u64(w, ((const struct capture *)self)->rows->rows.count);
 }
 
 static int restore(void *self, struct weir_context *ctx, struct snapshot_reader *r)
 {
 	struct capture *c = self;
-	c->rows->count = snapshot_read_u64(r);
+	c->rows->rows.count = snapshot_read_u64(r);
 	return r->error;
 }
 

@@ -1,13 +1,21 @@
 // The simulator's sink: keeps the rows it is given, as numbers. Like an epoch sink it forgets what
-// lies behind the snapshot it is restored from.
+// lies behind the snapshot it is restored from; what it is given then must be the same again, in
+// the same order.
 #pragma once
 
 #include "dataplane/operator.h"
 #include "tests/sim/rows.h"
 
-enum { CAPTURE_TASKS_MAX = 16 };
+enum { CAPTURE_TASKS_MAX = 8, CAPTURE_SLOTS = 2 };
+
+// What one task of the sink with parameter `slot` was given.
+struct capture_rows {
+	struct rows rows;
+	size_t reached; // rows it had before it died; those above `rows.count` are still there
+	bool differs;   // a successor was given others
+};
 
 extern const struct weir_operator capture_operator;
+extern struct capture_rows captured[CAPTURE_SLOTS][CAPTURE_TASKS_MAX];
 
-// Captured so far by all its tasks; cleared between seeds.
-extern struct rows capture_rows[CAPTURE_TASKS_MAX];
+void capture_clear(void); // between seeds

@@ -4,5 +4,5 @@
 #include "tests/sim/rows.h"
 #include "tests/sim/scenario.h"
 
-// Fill `rows` with every output row of the whole run, sorted.
-void model_compute(const struct scenario *s, struct rows *rows);
+// Fill `rows` with every output row of the whole run of one of its queries, sorted.
+void model_compute(const struct scenario *s, const struct query *q, struct rows *rows);

@@ -4,7 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const aggregate_text[] = {"count()", "sum(price)", "min(price)", "max(price)"};
+const struct scenario_stream scenario_streams[NEXMARK_KINDS] = {
+	[NEXMARK_PERSON] = {"person", {"city", "state"}, "id", "time", {4, 5}, 0, 6, true},
+	[NEXMARK_AUCTION] = {"auction", {"seller", "category"}, "initial_bid", "time", {7, 8}, 3, 5,
+		false},
+	[NEXMARK_BID] = {"bid", {"auction", "bidder"}, "price", "time", {0, 1}, 2, 3, false},
+};
 
 static void add(struct scenario *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -17,27 +22,60 @@ static void add(struct scenario *s, const char *format, ...)
 	va_end(args);
 }
 
-static void write_window(struct scenario *s, const char *input)
+static void write_window(struct scenario *s, uint32_t i, const char *input)
 {
-	add(s, "  - id: windows\n    kind: window_aggregate\n    input: %s\n    key: [%s%s%s]\n",
-		input, s->key_auction ? "auction" : "", s->key_auction && s->key_bidder ? ", " : "",
-		s->key_bidder ? "bidder" : "");
-	if (s->size_ns == s->slide_ns)
-		add(s, "    window: {tumbling: %lldms}\n", (long long)(s->size_ns / 1000000));
+	static const char *const aggregate_text[] = {"count()", "sum(%s)", "min(%s)", "max(%s)"};
+	const struct query *q = &s->queries[i];
+	const struct scenario_stream *stream = &scenario_streams[q->stream];
+	add(s, "  - id: windows%u\n    kind: window_aggregate\n    input: %s\n    key: [%s%s%s]\n",
+		i, input, q->keys[0] ? stream->keys[0] : "", q->keys[0] && q->keys[1] ? ", " : "",
+		q->keys[1] ? stream->keys[1] : "");
+	if (q->size_ns == q->slide_ns)
+		add(s, "    window: {tumbling: %lldms}\n", (long long)(q->size_ns / 1000000));
 	else
 		add(s, "    window: {hopping: %lldms, slide: %lldms}\n",
-			(long long)(s->size_ns / 1000000), (long long)(s->slide_ns / 1000000));
+			(long long)(q->size_ns / 1000000), (long long)(q->slide_ns / 1000000));
 	add(s, "    aggregates: [");
-	for (uint32_t i = 0; i < s->aggregate_count; i++)
-		add(s, "%sa%u: %s", i == 0 ? "" : ", ", i, aggregate_text[s->aggregates[i]]);
+	for (uint32_t j = 0; j < q->aggregate_count; j++) {
+		char text[32];
+		snprintf(text, sizeof(text), aggregate_text[q->aggregates[j]], stream->value);
+		add(s, "%sa%u: %s", j == 0 ? "" : ", ", j, text);
+	}
 	add(s, "]\n");
-	if (s->top != 0)
-		add(s, "  - {id: best, kind: top, input: windows, by: a0, n: %u}\n", s->top);
+	if (q->top != 0)
+		add(s, "  - {id: best%u, kind: top, input: windows%u, by: a0, n: %u}\n", i, i,
+			q->top);
+}
+
+static void write_query(struct scenario *s, uint32_t i)
+{
+	const struct query *q = &s->queries[i];
+	const struct scenario_stream *stream = &scenario_streams[q->stream];
+	char input[32];
+	snprintf(input, sizeof(input), "source.%s", stream->name);
+	if (q->keep_modulo != 1) {
+		add(s, "  - {id: keep%u, kind: filter, input: %s, where: \"%s %% %u = 0\"}\n", i,
+			input, stream->value, q->keep_modulo);
+		snprintf(input, sizeof(input), "keep%u", i);
+	}
+	if (q->raise != 0) {
+		add(s,
+			"  - {id: raised%u, kind: project, input: %s, fields: "
+			"[%s, %s: \"%s + %lld\", %s, %s]}\n",
+			i, input, stream->keys[1], stream->value, stream->value,
+			(long long)q->raise, stream->time, stream->keys[0]);
+		snprintf(input, sizeof(input), "raised%u", i);
+	}
+	if (q->window) {
+		write_window(s, i, input);
+		snprintf(input, sizeof(input), q->top != 0 ? "best%u" : "windows%u", i);
+	}
+	add(s, "  - {id: sink%u, kind: capture, slot: %u, input: %s%s}\n", i, i, input,
+		q->one_sink ? ", parallelism: 1" : "");
 }
 
 static void write_job(struct scenario *s)
 {
-	const char *input = "source.bid";
 	s->job[0] = 0;
 	add(s, "version: 1\njob: sim\nworkers: {count: %u, state_memory: 64MiB}\n", s->workers);
 	add(s, "exchange: {frame: %uB, credit: %u}\n", s->frame_bytes, s->credit);
@@ -47,33 +85,39 @@ static void write_job(struct scenario *s)
 		"pace: %llu/s}\n",
 		(unsigned long long)s->events, (unsigned long long)s->rate,
 		(unsigned long long)s->group, (unsigned long long)s->rate);
-	if (s->keep_modulo != 1) {
-		add(s, "  - {id: keep, kind: filter, input: %s, where: \"price %% %u = 0\"}\n",
-			input, s->keep_modulo);
-		input = "keep";
-	}
-	if (s->window)
-		write_window(s, input);
-	add(s, "  - {id: sink, kind: capture, input: %s%s}\n",
-		s->top != 0         ? "best"
-			: s->window ? "windows"
-				    : input,
-		s->one_sink ? ", parallelism: 1" : "");
+	for (uint32_t i = 0; i < s->query_count; i++)
+		write_query(s, i);
 }
 
-static void draw_window(struct scenario *s, struct random *r)
+static void draw_window(struct query *q, struct random *r)
 {
 	static const int64_t slides_ms[] = {100, 500, 1000, 2000, 5000, 20000};
 	static const int64_t times[] = {1, 1, 2, 3, 5, 8};
-	s->slide_ns = slides_ms[random_in(r, 0, 5)] * 1000000;
-	s->size_ns = s->slide_ns * times[random_in(r, 0, 5)];
+	q->slide_ns = slides_ms[random_in(r, 0, 5)] * 1000000;
+	q->size_ns = q->slide_ns * times[random_in(r, 0, 5)];
 	uint32_t keys = (uint32_t)random_in(r, 1, 3);
-	s->key_auction = keys & 1;
-	s->key_bidder = keys & 2;
-	s->aggregate_count = (uint32_t)random_in(r, 1, SCENARIO_AGGREGATES_MAX);
-	for (uint32_t i = 0; i < s->aggregate_count; i++)
-		s->aggregates[i] = (enum scenario_aggregate)random_in(r, 0, OF_MAX);
-	s->top = random_chance(r, 400) ? (uint32_t)random_in(r, 1, 3) : 0;
+	q->keys[0] = keys & 1;
+	q->keys[1] = keys & 2;
+	q->aggregate_count = (uint32_t)random_in(r, 1, SCENARIO_AGGREGATES_MAX);
+	for (uint32_t i = 0; i < q->aggregate_count; i++)
+		q->aggregates[i] = (enum scenario_aggregate)random_in(r, 0, OF_MAX);
+	q->top = random_chance(r, 400) ? (uint32_t)random_in(r, 1, 3) : 0;
+	if (random_chance(r, 200))
+		q->raise = (int64_t)random_in(r, 1, 1000);
+}
+
+static void draw_query(struct query *q, struct random *r, uint32_t bids_of_thousand)
+{
+	*q = (struct query){.keep_modulo = 1};
+	q->window = random_chance(r, 900);
+	q->stream = !q->window || random_chance(r, bids_of_thousand) ? NEXMARK_BID
+		: random_chance(r, 500)                              ? NEXMARK_PERSON
+								     : NEXMARK_AUCTION;
+	if (random_chance(r, 400))
+		q->keep_modulo = (uint32_t)random_in(r, 2, 7);
+	if (q->window)
+		draw_window(q, r);
+	q->one_sink = random_chance(r, 500);
 }
 
 void scenario_draw(struct scenario *s, uint64_t seed)
@@ -81,17 +125,17 @@ void scenario_draw(struct scenario *s, uint64_t seed)
 	static const uint64_t groups[] = {1, 1, 7, 50, 977, 1000};
 	static const uint32_t frames[] = {512, 600, 1024, 2048, 8192};
 	struct random random = {seed * 0x2545F4914F6CDD1DULL + 1}, *r = &random;
-	*s = (struct scenario){.seed = seed, .rate = 1000, .events = 60000, .keep_modulo = 1};
+	*s = (struct scenario){.seed = seed, .rate = 1000, .events = 60000};
 	s->group = groups[random_in(r, 0, 5)];
 	s->workers = (uint32_t)random_in(r, 1, 3);
 	s->frame_bytes = frames[random_in(r, 0, 4)];
 	s->credit = (uint32_t)random_in(r, 1, random_chance(r, 500) ? 3 : 32);
-	s->window = random_chance(r, 900);
-	if (random_chance(r, 400))
-		s->keep_modulo = (uint32_t)random_in(r, 2, 7);
-	if (s->window)
-		draw_window(s, r);
-	s->one_sink = random_chance(r, 500);
+	draw_query(&s->queries[s->query_count++], r, 800);
+	if (random_chance(r, 300))
+		draw_query(&s->queries[s->query_count++], r, 300);
+	for (uint32_t i = 0; i < s->query_count; i++)
+		if (s->queries[i].stream == NEXMARK_AUCTION && s->frame_bytes < 1024)
+			s->frame_bytes = 1024; // no smaller one holds them all
 	s->kills = random_chance(r, 750) ? (uint32_t)random_in(r, 1, 6) : 0;
 	if (random_chance(r, 100))
 		s->interrupt_ns = (int64_t)random_in(r, 1, 60) * 1000000000;

@@ -1,13 +1,16 @@
 // build/tests/sim --seeds A..B | --seed N: whole jobs of production code in virtual time. Checked
-// on every seed: the output equals a naive model's, and a killed task's successor sends the same
-// items under the same numbers.
+// on every seed: the output equals a naive model's; a killed task's successor sends the same items
+// under the same numbers, each to where its key belongs and none behind a watermark that promised
+// otherwise; each item is consumed once, nothing is dropped, no mbuf and no state memory is lost.
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,9 +19,13 @@
 #include "tests/sim/model.h"
 #include "tests/sim/world.h"
 
+enum { PROCESSES_MAX = 64, SEED_SECONDS_MAX = 120 };
+enum { CHILD_BROKEN = 2, CHILD_DIED = 3 };
+
 struct options {
 	uint64_t first, last;
 	bool verbose;
+	bool until; // the first violation
 	uint32_t processes;
 };
 
@@ -30,20 +37,63 @@ static void print_row(const char *what, const struct rows *rows, size_t i)
 	fputc('\n', stderr);
 }
 
-static void gather_output(struct rows *out)
+static void gather_output(uint32_t slot, struct rows *out)
 {
 	for (uint32_t i = 0; i < CAPTURE_TASKS_MAX; i++)
-		for (size_t j = 0; j < capture_rows[i].count; j++)
-			rows_add(out, &capture_rows[i].rows[j]);
+		for (size_t j = 0; j < captured[slot][i].rows.count; j++)
+			rows_add(out, &captured[slot][i].rows.rows[j]);
 	rows_sort(out);
 }
 
+// Rows of `top` in the order they came: of one window by rank, then by their fields (which texts'
+// hashes do not show).
+static bool ranks_in_order(const struct query *q, const struct rows *came)
+{
+	struct rows last = {0}; // of every window
+	uint32_t by = 2 + query_key_count(q);
+	bool good = true, by_fields = !scenario_streams[q->stream].text_keys;
+	for (size_t i = 0; i < came->count && good; i++) {
+		const struct row *row = &came->rows[i];
+		size_t at = last.count;
+		while (at > 0 && last.rows[at - 1].values[0] != row->values[0])
+			at--;
+		if (at == 0) {
+			rows_add(&last, row);
+			continue;
+		}
+		struct row *before = &last.rows[at - 1];
+		good = before->values[by] > row->values[by] ||
+			(before->values[by] == row->values[by] &&
+				(!by_fields || row_compare(before, row) <= 0));
+		*before = *row;
+	}
+	rows_free(&last);
+	return good;
+}
+
+static bool check_order(const struct scenario *s, uint32_t slot)
+{
+	for (uint32_t i = 0; i < CAPTURE_TASKS_MAX; i++) {
+		const struct capture_rows *c = &captured[slot][i];
+		const char *broken = NULL;
+		if (c->differs)
+			broken = "a sink's successor was given other rows, or in another order";
+		else if (s->queries[slot].top != 0 && !ranks_in_order(&s->queries[slot], &c->rows))
+			broken = "rows of a window do not come by rank and fields";
+		if (broken == NULL)
+			continue;
+		fprintf(stderr, "seed %" PRIu64 ", sink %u: %s\n", s->seed, slot, broken);
+		return false;
+	}
+	return true;
+}
+
 // An interrupted job has fired its windows up to some time, all of them whole.
-static void cut_model(const struct scenario *s, const struct rows *output, struct rows *model)
+static void cut_model(const struct query *q, const struct rows *output, struct rows *model)
 {
 	size_t kept = 0;
 	int64_t last = output->count == 0 ? INT64_MIN : output->rows[output->count - 1].values[0];
-	if (!s->window) { // a part of the rows, in no particular places
+	if (!q->window) { // a part of the rows, in no particular places
 		size_t at = 0;
 		for (size_t i = 0; i < model->count && at < output->count; i++)
 			if (row_compare(&model->rows[i], &output->rows[at]) == 0)
@@ -55,22 +105,23 @@ static void cut_model(const struct scenario *s, const struct rows *output, struc
 	model->count = kept;
 }
 
-static bool check_output(const struct scenario *s)
+static bool check_output(const struct scenario *s, uint32_t slot)
 {
 	struct rows output = {0}, model = {0};
-	gather_output(&output);
-	model_compute(s, &model);
+	gather_output(slot, &output);
+	model_compute(s, &s->queries[slot], &model);
 	if (s->interrupt_ns != 0)
-		cut_model(s, &output, &model);
+		cut_model(&s->queries[slot], &output, &model);
 	size_t at = rows_difference(&output, &model);
 	if (at != SIZE_MAX) {
-		fprintf(stderr, "seed %" PRIu64 ": the output differs from the model\n", s->seed);
+		fprintf(stderr, "seed %" PRIu64 ", sink %u: the output differs from the model\n",
+			s->seed, slot);
 		print_row("output", &output, at);
 		print_row("model ", &model, at);
 	}
 	rows_free(&output);
 	rows_free(&model);
-	return at == SIZE_MAX;
+	return at == SIZE_MAX && check_order(s, slot);
 }
 
 static bool run_seed(uint64_t seed, bool verbose)
@@ -81,7 +132,9 @@ static bool run_seed(uint64_t seed, bool verbose)
 	bool good = world_create(&world, &scenario);
 	if (good) {
 		world_run(&world);
-		good = !world.violated && check_output(&scenario);
+		good = !world.violated;
+		for (uint32_t i = 0; i < scenario.query_count && good; i++)
+			good = check_output(&scenario, i);
 	}
 	if (!good || verbose)
 		fprintf(stderr, "seed %" PRIu64 ": %" PRIu64 " rounds, %u deaths, job:\n%s", seed,
@@ -90,64 +143,96 @@ static bool run_seed(uint64_t seed, bool verbose)
 	return good;
 }
 
-// A child takes every n-th seed; its exit status says whether any was violated, its last words
-// on the pipe how many. A child that dies names its seed.
-static uint64_t run_share(const struct options *o, uint32_t share, uint64_t *current)
+// What the processes know of each other, in memory they share.
+struct progress {
+	atomic_uint_fast64_t first_violation;
+	uint64_t seeds[PROCESSES_MAX], violations[PROCESSES_MAX]; // run, and violated, by each
+	uint64_t current[PROCESSES_MAX];
+};
+
+static struct progress *progress;
+static uint32_t share; // which of the processes this is
+
+static void note_violation(uint32_t of_share, uint64_t seed)
 {
-	uint64_t violations = 0;
-	for (uint64_t seed = o->first + share; seed <= o->last; seed += o->processes) {
-		*current = seed;
-		violations += !run_seed(seed, o->verbose);
+	uint64_t first = atomic_load(&progress->first_violation);
+	while (seed < first &&
+		!atomic_compare_exchange_weak(&progress->first_violation, &first, seed)) {
 	}
-	return violations;
+	progress->violations[of_share]++;
 }
 
-static uint64_t current_seed;
+static bool is_wanted(const struct options *o, uint64_t seed)
+{
+	return seed <= o->last && (!o->until || seed < atomic_load(&progress->first_violation));
+}
 
 static void name_seed(int signal_number)
 {
 	char text[64];
 	int length = snprintf(text, sizeof(text), "seed %" PRIu64 ": died of signal %d\n",
-		current_seed, signal_number);
+		progress->current[share], signal_number);
 	if (write(STDERR_FILENO, text, (size_t)length) == length)
-		_exit(3);
-	_exit(3);
+		_exit(CHILD_DIED);
+	_exit(CHILD_DIED);
 }
 
-static int child(const struct options *o, uint32_t share, int out)
+// A child takes every n-th seed from `seed` on.
+static int child(const struct options *o, uint64_t seed)
 {
 	bool huge;
 	signal(SIGABRT, name_seed);
 	signal(SIGSEGV, name_seed);
+	signal(SIGBUS, name_seed);
+	signal(SIGFPE, name_seed);
 	if (engine_eal_start(128u << 20, &huge) != 0)
-		return 2;
-	uint64_t violations = run_share(o, share, &current_seed);
-	return write(out, &violations, sizeof(violations)) == sizeof(violations) ? 0 : 2;
+		return CHILD_BROKEN;
+	for (; is_wanted(o, seed); seed += o->processes) {
+		progress->current[share] = seed;
+		progress->seeds[share]++;
+		alarm(SEED_SECONDS_MAX); // dies of it: one step never ends
+		if (!run_seed(seed, o->verbose))
+			note_violation(share, seed);
+	}
+	return 0;
 }
 
-static uint64_t run_all(const struct options *o, bool *ret_broken)
+static pid_t start(const struct options *o, uint32_t of_share, uint64_t seed)
 {
-	uint64_t violations = 0;
-	int pipes[64][2];
-	pid_t pids[64];
-	for (uint32_t i = 0; i < o->processes; i++) {
-		VERIFY(pipe(pipes[i]) == 0);
-		pids[i] = fork();
-		VERIFY(pids[i] >= 0);
-		if (pids[i] == 0)
-			exit(child(o, i, pipes[i][1]));
-		close(pipes[i][1]);
-	}
-	for (uint32_t i = 0; i < o->processes; i++) {
-		uint64_t found = 0;
+	pid_t pid = fork();
+	VERIFY(pid >= 0);
+	if (pid != 0)
+		return pid;
+	share = of_share;
+	exit(child(o, seed));
+}
+
+// A child that died leaves its seed as violated, and another goes on behind it.
+static bool run_all(const struct options *o)
+{
+	pid_t pids[PROCESSES_MAX];
+	bool broken = false;
+	uint32_t running = o->processes;
+	for (uint32_t i = 0; i < o->processes; i++)
+		pids[i] = start(o, i, o->first + i);
+	while (running > 0) {
 		int status;
-		if (read(pipes[i][0], &found, sizeof(found)) != sizeof(found))
-			found = 1; // it died: at least the seed it named
-		waitpid(pids[i], &status, 0);
-		*ret_broken |= WIFEXITED(status) && WEXITSTATUS(status) == 2;
-		violations += found;
+		pid_t pid = wait(&status);
+		uint32_t i = 0;
+		while (pids[i] != pid)
+			i++;
+		if (WIFEXITED(status) && WEXITSTATUS(status) != CHILD_DIED) {
+			broken |= WEXITSTATUS(status) != 0;
+			running--;
+			continue;
+		}
+		if (WIFSIGNALED(status))
+			fprintf(stderr, "seed %" PRIu64 ": killed by signal %d\n",
+				progress->current[i], WTERMSIG(status));
+		note_violation(i, progress->current[i]);
+		pids[i] = start(o, i, progress->current[i] + o->processes);
 	}
-	return violations;
+	return broken;
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -170,11 +255,14 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		return 0;
 	case 'p':
 		o->processes = (uint32_t)strtoul(text, &end, 10);
-		if (*end != 0 || o->processes < 1 || o->processes > 64)
+		if (*end != 0 || o->processes < 1 || o->processes > PROCESSES_MAX)
 			argp_error(state, "--processes: %s: give 1 to 64", text);
 		return 0;
 	case 'v':
 		o->verbose = true;
+		return 0;
+	case 'u':
+		o->until = true;
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
@@ -186,6 +274,7 @@ int main(int argc, char **argv)
 		{"seeds", 's', "A..B", 0, "Run these seeds (default 1..100)", 0},
 		{"seed", 'n', "N", 0, "Run one seed again, in the very same way", 0},
 		{"processes", 'p', "N", 0, "Share the seeds among N processes (default 1)", 0},
+		{"until-violation", 'u', NULL, 0, "Stop at the first violation", 0},
 		{"verbose", 'v', NULL, 0, "Say what every seed runs", 0},
 		{0},
 	};
@@ -195,8 +284,19 @@ int main(int argc, char **argv)
 		NULL, NULL, NULL};
 	struct options o = {.first = 1, .last = 100, .processes = 1};
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
-	bool broken = false;
-	uint64_t violations = run_all(&o, &broken);
-	printf("%" PRIu64 " seeds, %" PRIu64 " violations\n", o.last - o.first + 1, violations);
+	progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		-1, 0);
+	VERIFY(progress != MAP_FAILED);
+	atomic_store(&progress->first_violation, UINT64_MAX);
+	bool broken = run_all(&o);
+	uint64_t seeds = 0, violations = 0;
+	for (uint32_t i = 0; i < o.processes; i++) {
+		seeds += progress->seeds[i];
+		violations += progress->violations[i];
+	}
+	if (violations != 0)
+		printf("first violation: seed %" PRIu64 "\n",
+			(uint64_t)atomic_load(&progress->first_violation));
+	printf("%" PRIu64 " seeds, %" PRIu64 " violations\n", seeds, violations);
 	return broken ? 2 : violations != 0;
 }

@@ -19,7 +19,13 @@ static void violate(struct world *w, const char *what)
 	w->violated = true;
 }
 
-// Every draw that must not change what comes out: cuts and waits.
+static void expect(struct world *w, const char *broken)
+{
+	if (broken != NULL && !w->violated)
+		violate(w, broken);
+}
+
+// Every draw that must not change what comes out: cuts, waits and when retention is trimmed.
 static void cut_anew(struct world *w, struct task *t)
 {
 	static const uint64_t cuts[] = {UINT64_MAX, UINT64_MAX, 1, 2, 7, 100};
@@ -30,6 +36,8 @@ static void cut_anew(struct world *w, struct task *t)
 		struct sender *s = &t->exchange.senders[i];
 		uint32_t most = s->channel->config.frame_bytes - FRAME_HEADER_BYTES;
 		s->payload_max = random_chance(r, 700) ? most : (uint32_t)random_in(r, 64, most);
+		if (random_chance(r, 300)) // long before it is full
+			sender_trim(s);
 	}
 }
 
@@ -37,9 +45,9 @@ static void follow(struct world *w, const struct task *t)
 {
 	for (uint32_t i = 0; i < t->exchange.sender_count; i++) {
 		const struct sender *s = &t->exchange.senders[i];
-		if (!ledger_follow(&w->ledger, s->channel->config.id, s))
-			violate(w, "a successor did not send the same items");
+		expect(w, ledger_follow(&w->ledger, s->channel->config.id, s));
 	}
+	expect(w, check_watermark(t));
 }
 
 static uint32_t step_worker(struct world *w, uint32_t index)
@@ -62,11 +70,13 @@ static uint32_t step_worker(struct world *w, uint32_t index)
 
 static void maybe_kill(struct world *w, uint64_t rounds_left_guess)
 {
-	if (w->deaths >= w->scenario->kills || random_next(&w->random) % rounds_left_guess != 0)
+	if (w->kills >= w->scenario->kills || random_next(&w->random) % rounds_left_guess != 0)
 		return;
-	uint32_t task = (uint32_t)random_in(&w->random, 0, w->engine->task_count - 1);
-	if (w->engine->tasks[task].outcome == TASK_RUNNING)
-		world_kill(w, task);
+	uint32_t victims =
+		random_chance(&w->random, 700) ? 1 : (uint32_t)random_in(&w->random, 2, 3);
+	w->kills++;
+	for (uint32_t i = 0; i < victims && !w->violated; i++)
+		world_kill(w, (uint32_t)random_in(&w->random, 0, w->engine->task_count - 1));
 }
 
 static void maybe_stall(struct world *w)
@@ -89,6 +99,7 @@ static uint32_t round_once(struct world *w)
 	if (w->scenario->interrupt_ns != 0 && w->now_ns >= w->scenario->interrupt_ns)
 		engine_interrupt(w->engine);
 	maybe_stall(w);
+	expect(w, check_credit(w));
 	return work;
 }
 
@@ -117,6 +128,8 @@ void world_run(struct world *w)
 		w->steps++;
 		w->now_ns += (int64_t)random_in(&w->random, 0, ROUND_NS_MAX);
 	}
+	if (!w->violated)
+		expect(w, check_end(w));
 }
 
 bool world_create(struct world *w, const struct scenario *scenario)
@@ -154,7 +167,7 @@ bool world_create(struct world *w, const struct scenario *scenario)
 		return false;
 	}
 	w->engine->next_barrier_ns = plan->checkpoint_interval_ns;
-	ledger_create(&w->ledger, plan->channel_count);
+	ledger_create(&w->ledger, plan);
 	return true;
 }
 
@@ -167,6 +180,5 @@ void world_destroy(struct world *w)
 	for (uint32_t i = 0; i < w->deaths; i++)
 		arena_destroy(&w->afterlives[i].arena);
 	job_destroy(&w->job);
-	for (uint32_t i = 0; i < CAPTURE_TASKS_MAX; i++)
-		capture_rows[i].count = 0;
+	capture_clear();
 }

@@ -8,7 +8,7 @@
 #include "tests/sim/ledger.h"
 #include "tests/sim/scenario.h"
 
-enum { WORLD_DEATHS_MAX = 16 };
+enum { WORLD_DEATHS_MAX = 24 };
 
 // The memory a successor lives in; the dead one's worker arena is sealed.
 struct afterlife {
@@ -26,7 +26,7 @@ struct world {
 	int64_t now_ns;
 	int64_t stalled_until_ns[16]; // per worker
 	uint64_t steps;
-	uint32_t deaths;
+	uint32_t kills, deaths; // times and tasks killed
 	struct afterlife afterlives[WORLD_DEATHS_MAX];
 	bool violated;
 };
@@ -43,3 +43,9 @@ void world_dump(const struct world *w);
 
 // Kill a task and put its successor in its place (tests/sim/kill.c).
 void world_kill(struct world *w, uint32_t task);
+
+// Properties that hold at any time, and at the end, when the tasks are destroyed on the way
+// (tests/sim/check.c).  Return NULL, or which does not hold.
+const char *check_credit(const struct world *w);
+const char *check_watermark(const struct task *t);
+const char *check_end(struct world *w);
