@@ -5,7 +5,8 @@
 #include "numa/assert.h"
 
 enum { ROWS_MIN = 8, PRUNE_SLACK = 64 };
-#define RANK_NULL ((__int128)1 << 127)
+// Below the rank of any value.
+#define RANK_NULL (-(__int128)(~(unsigned __int128)0 >> 1) - 1)
 
 // IEEE doubles in the order of integers: negative ones mirrored, NaN above all.
 static int64_t float_order(double value)

@@ -39,13 +39,27 @@ static inline uint64_t harness_draw(struct harness *h)
 	return h->seed >> 33;
 }
 
-// Values of parameters, leaked: the test ends soon.
+// Values of parameters; all are given back by values_free.
+static struct weir_value *values_made[2048];
+static uint32_t values_count;
+
+static inline void values_free(void)
+{
+	for (uint32_t i = 0; i < values_count; i++) {
+		free(values_made[i]->items);
+		free(values_made[i]);
+	}
+	values_count = 0;
+}
+
 static inline struct weir_value *value_make(enum weir_value_kind kind, const char *name,
 	const char *text, int64_t integer)
 {
 	struct weir_value *v = calloc(1, sizeof(*v));
 	*v = (struct weir_value){.kind = kind, .name = name, .text = text, .integer = integer};
 	v->items = calloc(16, sizeof(*v->items));
+	assert_true(values_count < sizeof(values_made) / sizeof(*values_made));
+	values_made[values_count++] = v;
 	return v;
 }
 

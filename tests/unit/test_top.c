@@ -289,5 +289,7 @@ int main(void)
 		cmocka_unit_test(test_parts_and_union),
 		cmocka_unit_test(test_plan_errors),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	values_free();
+	return failed;
 }

@@ -386,5 +386,7 @@ int main(void)
 		cmocka_unit_test(test_sum_beyond_38_digits_fails),
 		cmocka_unit_test(test_late_and_timeless_records_are_counted),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	values_free();
+	return failed;
 }
