@@ -7,7 +7,7 @@
 // Three ways to send a batch: whole rows of fixed size cut to a few 8-byte fields with one int64
 // key (the hot one), records of any kind, and columns.
 
-enum { KEY_BYTES_MAX = 4096 };
+enum { KEY_BYTES_MAX = 4096, AHEAD_BYTES = 1024, LINE_BYTES = 64 };
 
 static enum weir_flow too_large(struct weir_context *ctx, uint32_t bytes, const struct sender *s)
 {
@@ -235,6 +235,15 @@ static enum weir_flow send_any(struct exchange_edge *edge, struct weir_context *
 	return send_columns(edge, ctx, in);
 }
 
+// Rows of varying length hide the stream from the hardware's prefetcher, so every line of the run
+// is asked for in order, a little ahead. Returns the first line not yet asked for.
+static inline const uint8_t *prefetch_up_to(const uint8_t *line, const uint8_t *limit)
+{
+	for (; line < limit; line += LINE_BYTES)
+		__builtin_prefetch(line);
+	return line;
+}
+
 // The hot kernel: packed rows, one int64 key, output of `moves` 8-byte fields behind a header
 // that is the same for all rows. Rows with a null take the general way.
 static inline __attribute__((always_inline)) enum weir_flow send_moves(struct exchange_edge *edge,
@@ -244,12 +253,18 @@ static inline __attribute__((always_inline)) enum weir_flow send_moves(struct ex
 	const uint16_t variant = in->schema->variant;
 	const uint32_t bytes = edge->record_bytes, key = plan->input->fields[plan->keys[0]].offset;
 	const uint64_t head = bytes | (uint64_t)plan->output->variant << 32;
-	const uint8_t *row = in->first, *limit = in->limit;
+	const uint32_t shift = 64 - edge->group_bits;
+	const uint16_t *channel_of_group = edge->channel_of_group;
+	struct sender *const *senders = edge->senders;
+	const uint8_t *row = in->first, *limit = in->limit, *line = row;
+	struct exchange_move move[SCHEMA_FIELDS_MAX];
 	uint64_t sent = 0;
 	enum weir_flow flow = WEIR_DONE;
 	if (UNLIKELY(!sender_fits(edge->senders[0], bytes)))
 		return too_large(ctx, bytes, edge->senders[0]);
+	memcpy(move, edge->moves, moves * sizeof(*move));
 	for (; row < limit; row += record_length(row)) {
+		line = prefetch_up_to(line, row + AHEAD_BYTES);
 		if (record_variant(row) != variant)
 			continue;
 		if (UNLIKELY(has_nulls(row, 1))) {
@@ -259,7 +274,8 @@ static inline __attribute__((always_inline)) enum weir_flow send_moves(struct ex
 			sent++;
 			continue;
 		}
-		struct sender *s = sender_of(edge, key_hash_int64(record_int64(row, key)));
+		uint64_t hash = key_hash_int64(record_int64(row, key));
+		struct sender *s = senders[channel_of_group[hash >> shift]];
 		uint8_t *out = sender_reserve(s, bytes, ctx->now_ns);
 		if (UNLIKELY(out == NULL)) {
 			flow = WEIR_FULL;
@@ -268,7 +284,7 @@ static inline __attribute__((always_inline)) enum weir_flow send_moves(struct ex
 		memcpy(out, &head, 8);
 		memset(out + 8, 0, 8);
 		for (uint32_t m = 0; m < moves; m++)
-			memcpy(out + edge->moves[m].to, row + edge->moves[m].from, 8);
+			memcpy(out + move[m].to, row + move[m].from, 8);
 		sender_commit(s, bytes);
 		sent++;
 	}

@@ -11,7 +11,11 @@
 #include "dataplane/exchange.h"
 #include "dataplane/order_log.h"
 
-enum { TASK_LINKS_MAX = PLAN_STEPS_MAX + 1, TASK_SOURCE_RECORDS = 512, TASK_STEP_FRAMES = 16 };
+enum {
+	TASK_LINKS_MAX = PLAN_STEPS_MAX + 1,
+	TASK_SOURCE_RECORDS = 2048,
+	TASK_STEP_FRAMES = 16,
+};
 
 enum task_outcome { TASK_RUNNING, TASK_FINISHED, TASK_FAILED };
 
