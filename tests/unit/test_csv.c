@@ -122,7 +122,7 @@ static void a_row_has_bounds(void **state)
 		for (size_t step = 100003; step <= (1 << 20) + 7; step *= 10) {
 			memset(text, 'a', table[i].bytes);
 			if (table[i].quoted)
-				memcpy(text, "\"\n\n\"\",", 6);
+				memcpy(text, "\"\n\"\"\n,", 6);
 			if (table[i].quoted)
 				text[table[i].bytes - 1] = '"';
 			memcpy(text + table[i].bytes, "\nz\n", 4);

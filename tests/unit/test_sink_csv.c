@@ -83,11 +83,14 @@ static void rows_are_written_as_they_must_be(void **state)
 	sink_begin(&t, "out.csv", 0, 1);
 	assert_int_equal(test_create(&t), 0);
 	batch = batch_of(2);
+	struct weir_slice plain = texts[1];
+	texts[1] = (struct weir_slice){(const uint8_t *)"\r", 1, 0};
 	assert_int_equal(test_process(&t, &batch), WEIR_DONE);
+	texts[1] = plain;
 	finish(&t);
 	test_end(&t);
 	assert_string_equal(content("out.csv"),
-		"1969-12-31T23:59:59.998500Z,\"\"\n1970-01-01T00:00:00Z,s\n");
+		"1969-12-31T23:59:59.998500Z,\"\"\n1970-01-01T00:00:00Z,\"\r\"\n");
 	assert_int_equal(unlink("out.csv"), 0);
 }
 
