@@ -106,11 +106,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	if (bytes < PREFIX_BYTES)
 		return 0;
-	struct reading reading = {.text = data + PREFIX_BYTES, .bytes = bytes - PREFIX_BYTES,
-		.cut = bytes, .layout = layout_of(data[1])};
+	struct reading reading = {.text = data + PREFIX_BYTES,
+		.bytes = bytes - PREFIX_BYTES,
+		.cut = bytes,
+		.layout = layout_of(data[1])};
 	struct outcome whole = read_all(&reading), cut, anew;
 
-	reading.cut = 1 + data[0] % 16;
+	reading.cut = 1 + data[0] % 16 + bytes / 64; // rows are read again for every cut
 	cut = read_all(&reading);
 	reading.anew = true;
 	anew = read_all(&reading);
