@@ -107,6 +107,31 @@ static int time_field(struct weir_plan *plan, struct window_config *config)
 	return 0;
 }
 
+static const struct window_config *window_before(const struct weir_plan *plan)
+{
+	for (const struct weir_plan *at = plan->upstream; at != NULL; at = at->upstream)
+		if (at->params->text != NULL && strcmp(at->params->text, "window_aggregate") == 0)
+			return &((const struct window_detail *)at->detail)->config;
+	return NULL;
+}
+
+// A window's row comes once the watermark is at its end. Placed by its start it is late, more or
+// less so as watermarks fall, unless no window here can have ended within it.
+static int check_start_as_time(struct weir_plan *plan, const struct window_config *config)
+{
+	const struct window_config *before = window_before(plan);
+	const struct weir_value *time = weir_param_find(plan->params, "time");
+	const char *name = plan->input->fields[config->time_field].name;
+	if (before == NULL || strcmp(name, "window_start") != 0)
+		return 0;
+	if (before->size_ns == before->slide_ns && config->slide_ns % before->size_ns == 0)
+		return 0;
+	weir_plan_error(plan, time != NULL ? time : weir_param_find(plan->params, "window"),
+		"rows of other windows would be late by their window_start: set `time: window_end`,"
+		" or let those be tumbling and divide these");
+	return -EINVAL;
+}
+
 static int key_fields(struct weir_plan *plan, struct window_config *config)
 {
 	const struct weir_value *key = weir_param_find(plan->params, "key");
@@ -274,7 +299,8 @@ int window_plan(struct weir_plan *plan)
 	struct window_config *config = &detail->config;
 	config->schema = plan->input;
 	config->group_bits = KEY_GROUP_BITS_DEFAULT;
-	if (window_size(plan, config) || time_field(plan, config) || key_fields(plan, config))
+	if (window_size(plan, config) || time_field(plan, config) ||
+		check_start_as_time(plan, config) || key_fields(plan, config))
 		return -EINVAL;
 	enum table_form form = window_form(plan->input, config->keys, config->key_count);
 	aggregates_begin(&config->aggregates, window_head_bytes(form));
