@@ -84,6 +84,14 @@ static enum weir_drop trim_front(struct receiver *r, const struct frame_header *
 	return WEIR_DROP_COUNT;
 }
 
+// Within a process a frame's own length is all there is to go by: written into the mbuf as well, it
+// would have the two cores pass one more line to and fro.
+static uint32_t frame_bytes(const struct receiver *r, const struct frame_header *h)
+{
+	uint32_t most = r->channel->config.frame_bytes;
+	return h->length < most ? h->length : most;
+}
+
 const struct frame_header *receiver_peek(struct receiver *r)
 {
 	struct rte_mbuf *mbuf;
@@ -91,7 +99,7 @@ const struct frame_header *receiver_peek(struct receiver *r)
 		return rte_pktmbuf_mtod(r->frame, const struct frame_header *);
 	while ((mbuf = next_mbuf(r)) != NULL) {
 		const struct frame_header *h = rte_pktmbuf_mtod(mbuf, const struct frame_header *);
-		enum weir_drop reason = frame_check(h, mbuf->data_len, &r->expect);
+		enum weir_drop reason = frame_check(h, frame_bytes(r, h), &r->expect);
 		if (reason == WEIR_DROP_COUNT)
 			reason = trim_front(r, h);
 		if (reason == WEIR_DROP_COUNT) {

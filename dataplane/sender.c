@@ -134,8 +134,6 @@ void sender_push(struct sender *s)
 static void enqueue(struct sender *s, struct rte_mbuf *mbuf)
 {
 	struct frame_header *h = header_of(mbuf);
-	mbuf->data_len = (uint16_t)h->length;
-	mbuf->pkt_len = h->length;
 	if (s->channel->config.checksum)
 		h->crc32c = frame_crc(h, h->length);
 	s->out[s->out_count++] = mbuf;
