@@ -3,12 +3,16 @@
 
 #include "dataplane/engine.h"
 #include "perf/cores.h"
+#include "perf/micro/line.h"
 #include "perf/micro/pair.h"
 #include "perf/modes.h"
 #include "perf/results.h"
 
 // Items a frame: one; 32; and what 1,400 bytes hold.
 static const uint32_t item_counts[] = {1, 32, 1400 / PAIR_ITEM_BYTES};
+
+// Few, so that they end soon where other programs take turns on the cores.
+enum { LINE_CROSSINGS = 200 };
 
 struct series {
 	struct measure ns[PAIR_KINDS]; // a frame
@@ -50,12 +54,25 @@ static void report(struct results *results, uint32_t items, const struct series 
 	}
 }
 
+// In a virtual machine the two cores may share a cache or not, and that may change.
+static void line_measure(struct results *results, uint32_t rounds, const int *cpus)
+{
+	struct measure ns = {.count = 0};
+
+	for (uint32_t i = 0; i < rounds; i++)
+		measure_add(&ns, line_crossing_ns(LINE_CROSSINGS, cpus));
+	struct result *r = results_add(results, "exchange/line", 2, "ns", &ns, NULL, 1);
+	snprintf(r->note, sizeof(r->note),
+		"one cache line from core to core; 30 to 60 where both share a cache");
+}
+
 int exchange_measure(struct results *results, uint64_t frames, uint32_t rounds, bool share)
 {
 	struct team team;
 
 	if (cores_team(2, share, &team) != 0)
 		return 2;
+	line_measure(results, rounds, team.cpus);
 	for (size_t i = 0; i < sizeof(item_counts) / sizeof(item_counts[0]); i++) {
 		struct series s = {0};
 		for (uint32_t round = 0; round < rounds; round++)

@@ -151,6 +151,8 @@ def exchange(results):
     rows = [r for r in results if r["name"].startswith("exchange/") and r["ratio"] is not None]
     if not rows:
         return ""
+    line = next((f" A cache line takes {r['value']:.0f} ns from core to core here." for r in results
+                 if r["name"] == "exchange/line"), "")
     most = max(max(over_bare(r) for r in rows), FRAME_NS_MAX)
     scale = (WIDTH - LEFT - RIGHT) / most
     limit = LEFT + FRAME_NS_MAX * scale
@@ -168,7 +170,7 @@ def exchange(results):
     parts.append(f'<line x1="{limit:.1f}" y1="0" x2="{limit:.1f}" y2="{y}" class="mark"/>')
     return ("<h2>Exchange: ns a frame over a bare ring</h2>"
             f"<p class='soft'>Two cores; the line is the bound of {FRAME_NS_MAX} ns. Right: the "
-            "cost on top of what the bare ring takes.</p>"
+            f"cost on top of what the bare ring takes.{line}</p>"
             + svg(y, "nanoseconds a frame over a bare ring", parts))
 
 
