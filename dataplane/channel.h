@@ -17,6 +17,7 @@ struct rte_ring;
 struct arena;
 
 enum { CHANNEL_FRAMES_MAX = 256, CHANNEL_CONTROL_FRAMES = 4, CHANNEL_BURST = 16 };
+enum { SENDER_AHEAD_BYTES = 1024 };
 
 struct channel_config {
 	uint32_t id, job, plan_version;
@@ -36,9 +37,11 @@ struct channel {
 
 // The sending end. Thread: the sending task's worker.
 struct sender {
-	uint8_t *write, *limit; // room in the open frame; equal when none is open
-	uint32_t items;         // in the open frame
-	uint32_t payload_max;   // bytes of items a frame may take; the simulator varies it
+	uint8_t *write, *limit;     // room in the open frame; equal when none is open
+	uint32_t items;             // in the open frame
+	uint32_t length_last;       // of the data frame sealed last
+	const uint8_t *ahead_limit; // lines of the open frame below it are asked for ahead
+	uint32_t payload_max;       // bytes of items a frame may take; the simulator varies it
 	struct rte_mbuf *open;
 	struct frame_header *spare; // with retention: where a frame is made without credit
 	bool runs_on;               // all goes into retention, to be sent when there is credit
@@ -107,8 +110,19 @@ static inline uint8_t *sender_reserve(struct sender *s, uint32_t bytes, int64_t 
 	return sender_reserve_slow(s, bytes, now_ns);
 }
 
+// The receiver has read the frame's lines last. Stores get them back one by one, in order; asked
+// for ahead, they come together. No more of them than the frame before had.
+static inline void sender_prefetch(const struct sender *s, uint32_t bytes)
+{
+	const uint8_t *first = s->write + SENDER_AHEAD_BYTES;
+	const uint8_t *limit = first + bytes < s->ahead_limit ? first + bytes : s->ahead_limit;
+	for (; first < limit; first += 64)
+		__builtin_prefetch(first, 1);
+}
+
 static inline void sender_commit(struct sender *s, uint32_t bytes)
 {
+	sender_prefetch(s, bytes);
 	s->write += bytes;
 	s->items++;
 }
