@@ -23,7 +23,7 @@ static struct weir_slice strings[ROWS], bytes[ROWS];
 static void prepare(void)
 {
 	static const int64_t edges[] = {0, 1, -1, 7, INT64_MAX, INT64_MIN, 1000000007};
-	static const char *const words[] = {"", "a", "12", "-0.5", "true", "Gr\xc3\xbc\xc3\x9f" "e",
+	static const char *const words[] = {"", "a", "12", "-0.5", "true", "Gr\303\274\303\237e",
 		"2001-02-03T04:05:06Z"};
 	for (int i = 0; i < ROWS; i++) {
 		const char *word = words[i % 7];

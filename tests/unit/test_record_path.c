@@ -37,13 +37,13 @@ void *__libc_calloc(size_t count, size_t bytes);
 void *__libc_realloc(void *old, size_t bytes);
 void __libc_free(void *old);
 
+#if !WEIR_SANITIZED
 static void note_allocation(void)
 {
 	if (watched)
 		atomic_fetch_add(&allocations, 1);
 }
 
-#if !WEIR_SANITIZED
 void *malloc(size_t bytes)
 {
 	note_allocation();

@@ -42,7 +42,7 @@ static void input_make(struct input *in, struct harness *h, int64_t spread)
 		record_begin(&b, &schema, in->rows + at, ROW_ROOM);
 		if (bits % 11 != 0)
 			record_set_int64(&b, 0, (int64_t)(harness_draw(h) % 1500) - 20);
-		record_set_text(&b, 1, "abcdefgh" + bits % 8, 1 + bits % 5 % (8 - bits % 8));
+		record_set_text(&b, 1, &"abcdefgh"[bits % 8], 1 + bits % 5 % (8 - bits % 8));
 		if (bits % 13 != 0)
 			record_set_int64(&b, 2, (int64_t)(harness_draw(h) << 20) - (1 << 30));
 		record_set_int64(&b, 3, in->time[i]);
