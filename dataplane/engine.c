@@ -206,6 +206,9 @@ static void add_counters(struct engine_figures *figures, const struct task *t, u
 		: c->records_out;
 	for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
 		figures->counters.dropped[d] += c->dropped[d];
+	for (uint32_t r = 0; r < t->input_count && i == 0; r++) // frames, by the first to read them
+		for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
+			figures->counters.dropped[d] += t->receivers[r].dropped[d];
 }
 
 static const struct worker_load *load_of(const struct engine *e, uint32_t task)

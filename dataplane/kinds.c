@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "dataplane/operator.h"
 #include "dataplane/operators/rows.h"
 #include "dataplane/operators/sink_null.h"
@@ -23,11 +21,3 @@ const struct weir_operator *const weir_operators[] = {
 	&window_aggregate,
 	NULL,
 };
-
-const struct weir_operator *weir_operator_find(const char *kind)
-{
-	for (const struct weir_operator *const *at = weir_operators; *at; at++)
-		if (strcmp((*at)->kind, kind) == 0)
-			return *at;
-	return NULL;
-}

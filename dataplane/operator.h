@@ -150,4 +150,3 @@ struct weir_operator {
 
 // The kinds built in, NULL at the end.
 extern const struct weir_operator *const weir_operators[];
-const struct weir_operator *weir_operator_find(const char *kind);

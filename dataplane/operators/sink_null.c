@@ -16,7 +16,7 @@ enum { AHEAD_BYTES = 2048, LINE_BYTES = 64, RECORD_ROOM = 1 << 16 };
 
 struct sink_null {
 	uint64_t count;
-	uint64_t hash; // sum mod 2^64 of every record's XXH3-64
+	uint64_t hash;                           // sum mod 2^64 of every record's XXH3-64
 	alignas(64) uint8_t record[RECORD_ROOM]; // a row of columns, as a record
 };
 
@@ -69,8 +69,8 @@ static uint64_t hash_columns(struct sink_null *s, struct weir_batch *in)
 {
 	uint32_t from = in->at;
 	for (; in->at < in->count; in->at++) {
-		uint32_t length = batch_record(in->schema, in->columns, in->at, s->record,
-			RECORD_ROOM);
+		uint32_t length =
+			batch_record(in->schema, in->columns, in->at, s->record, RECORD_ROOM);
 		if (length == 0)
 			break;
 		s->hash += XXH3_64bits(s->record, length);
@@ -81,8 +81,9 @@ static uint64_t hash_columns(struct sink_null *s, struct weir_batch *in)
 static enum weir_flow null_process(void *self, struct weir_context *ctx, struct weir_batch *in)
 {
 	struct sink_null *s = self;
-	uint64_t rows = in->form == WEIR_PACKED ? hash_packed(s, in) :
-		in->form == WEIR_ROWS ? hash_rows(s, in) : hash_columns(s, in);
+	uint64_t rows = in->form == WEIR_PACKED ? hash_packed(s, in)
+		: in->form == WEIR_ROWS         ? hash_rows(s, in)
+						: hash_columns(s, in);
 	s->count += rows;
 	ctx->counters->records_in += rows;
 	if (!batch_is_empty(in))
