@@ -10,11 +10,13 @@
 struct collector {
 	struct weir_reporter reporter;
 	struct report_operator *op;
+	struct heap *heap;
 };
 
 static void collector_add(struct weir_reporter *reporter, const char *name, uint64_t value)
 {
-	struct report_operator *op = ((struct collector *)reporter)->op;
+	struct collector *collector = (struct collector *)reporter;
+	struct report_operator *op = collector->op;
 	for (uint32_t i = 0; i < op->result_count; i++) {
 		if (strcmp(op->results[i].name, name) == 0) {
 			op->results[i].value += value;
@@ -22,7 +24,8 @@ static void collector_add(struct weir_reporter *reporter, const char *name, uint
 		}
 	}
 	if (op->result_count < REPORT_RESULTS_MAX)
-		op->results[op->result_count++] = (struct report_result){name, value};
+		op->results[op->result_count++] = (struct report_result){
+			heap_text(collector->heap, name, strlen(name)), value};
 }
 
 static void take_kind(struct report_operator *op, const struct job_plan *plan, uint32_t index)
@@ -48,10 +51,10 @@ static uint64_t dropped_total(const struct weir_counters *c)
 	return total;
 }
 
-// What a source read is what it passed on or dropped.
+// What a source read is what it passed on or dropped; what it routed it did both to.
 static void count_read(struct weir_counters *source)
 {
-	source->records_in = source->records_out + dropped_total(source);
+	source->records_in = source->records_out + dropped_total(source) - source->routed;
 }
 
 void report_collect(struct report *report, struct job *job, const struct job_plan *plan,
@@ -65,7 +68,7 @@ void report_collect(struct report *report, struct job *job, const struct job_pla
 		op->id = plan->operator_ids[i];
 		take_kind(op, plan, i);
 		engine_figures(engine, i, &op->figures);
-		struct collector collector = {{collector_add}, op};
+		struct collector collector = {{collector_add}, op, &job->heap};
 		engine_report(engine, i, &collector.reporter);
 		if (op->role == WEIR_SOURCE)
 			count_read(&op->figures.counters);

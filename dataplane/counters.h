@@ -33,5 +33,6 @@ extern const char *const weir_drop_names[WEIR_DROP_COUNT];
 struct weir_counters {
 	uint64_t records_in;
 	uint64_t records_out;
+	uint64_t routed; // of `dropped`, passed on all the same, to an output of their own
 	uint64_t dropped[WEIR_DROP_COUNT];
 };

@@ -204,6 +204,7 @@ static void add_counters(struct engine_figures *figures, const struct task *t, u
 		t->links[i].emits_packed && i + 1 < t->link_count && !source
 		? records_into(t, i + 1)
 		: c->records_out;
+	figures->counters.routed += c->routed;
 	for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
 		figures->counters.dropped[d] += c->dropped[d];
 	for (uint32_t r = 0; r < t->input_count && i == 0; r++) // frames, by the first to read them

@@ -31,8 +31,10 @@ static int build_tables(struct engine *e)
 	size_t ends = plan->channel_count + 1;
 	size_t bytes = (plan->worker_count + 1) * sizeof(struct engine_worker) +
 		(plan->task_count + 1) * (sizeof(struct task) + 256) +
-		ends * (sizeof(struct channel) + sizeof(struct sender) + sizeof(struct receiver) +
-			64) + (1 << 16);
+		ends *
+			(sizeof(struct channel) + sizeof(struct sender) + sizeof(struct receiver) +
+				64) +
+		(1 << 16);
 	if (arena_create(&e->tables, bytes, -1, false) != 0)
 		return no_memory(e, "the job's tables", bytes);
 	e->worker_count = plan->worker_count;
@@ -90,20 +92,43 @@ static uint64_t task_bytes(const struct job_plan *plan, const struct plan_task *
 	return bytes;
 }
 
+static uint64_t worker_bytes(const struct engine *e, uint32_t index)
+{
+	const struct job_plan *plan = e->config.plan;
+	uint64_t bytes = plan->worker_state_bytes + (1 << 20);
+	for (uint32_t t = 0; t < plan->task_count; t++)
+		bytes +=
+			plan->tasks[t].worker == index ? task_bytes(plan, &plan->tasks[t]) + 64 : 0;
+	return bytes + (e->config.watch_gaps ? ENGINE_GAPS_MAX * sizeof(struct engine_gap) : 0);
+}
+
+// All workers' memory is touched at start; better refused than ended by the kernel. With recovery
+// it is taken as it is used.
+static int check_memory(struct engine *e)
+{
+	const struct job_plan *plan = e->config.plan;
+	uint64_t needed = 0, available = arena_available_bytes();
+	for (uint32_t w = 0; w < plan->worker_count && !plan->recovery; w++)
+		needed += worker_bytes(e, w);
+	if (available == 0 || needed <= available)
+		return 0;
+	snprintf(e->error, sizeof(e->error),
+		"%" PRIu32 " workers need %" PRIu64 " MiB of memory and %" PRIu64
+		" MiB are free; lower workers.count or workers.state_memory",
+		plan->worker_count, needed >> 20, available >> 20);
+	return -ENOMEM;
+}
+
 static int build_worker(struct engine *e, uint32_t index)
 {
 	const struct job_plan *plan = e->config.plan;
 	struct engine_worker *w = &e->workers[index];
-	uint64_t bytes = plan->worker_state_bytes + (1 << 20);
+	uint64_t bytes = worker_bytes(e, index);
 	uint32_t tasks = 0;
 	w->engine = e;
 	w->index = index;
-	for (uint32_t t = 0; t < plan->task_count; t++) {
-		bytes += plan->tasks[t].worker == index ? task_bytes(plan, &plan->tasks[t]) : 0;
+	for (uint32_t t = 0; t < plan->task_count; t++)
 		tasks += plan->tasks[t].worker == index;
-	}
-	bytes += e->config.watch_gaps ? ENGINE_GAPS_MAX * sizeof(struct engine_gap) : 0;
-	bytes += tasks * 64;
 	int error = build_frames(e, w);
 	if (error != 0)
 		return error;
@@ -185,8 +210,8 @@ struct task_config engine_task_config(struct engine *e, uint32_t task)
 		.pool = &w->state,
 		.control = &e->control,
 		.receivers = planned->input_count == 0 ? NULL : e->receiver_of[planned->inputs[0]],
-		.senders = planned->edge_count == 0 ?
-			NULL : e->sender_of[planned->edges[0].channels[0]],
+		.senders = planned->edge_count == 0 ? NULL
+						    : e->sender_of[planned->edges[0].channels[0]],
 	};
 }
 
@@ -229,8 +254,10 @@ static int build_shared(struct engine *e)
 			step->plan->shared != NULL)
 			continue;
 		if (source != NULL) {
-			snprintf(e->error, sizeof(e->error), "%s: only one source of a job may "
-				"lay out its rows in memory (%s does)", step->plan->id, source->id);
+			snprintf(e->error, sizeof(e->error),
+				"%s: only one source of a job may "
+				"lay out its rows in memory (%s does)",
+				step->plan->id, source->id);
 			return -EINVAL;
 		}
 		source = step->plan;
@@ -249,7 +276,9 @@ static int build_shared(struct engine *e)
 
 int engine_build(struct engine *e)
 {
-	int error = build_tables(e);
+	int error = check_memory(e);
+	if (error == 0)
+		error = build_tables(e);
 	for (uint32_t w = 0; w < e->worker_count && error == 0; w++)
 		error = build_worker(e, w);
 	if (error == 0)

@@ -94,7 +94,8 @@ static inline void weir_drop(struct weir_context *ctx, enum weir_drop reason, ui
 	ctx->counters->dropped[reason] += records;
 }
 
-// Result figures of an operator for the report; tasks' values of a name are added up mod 2^64.
+// Result figures of an operator for the report; tasks' values of a name are added up mod 2^64. The
+// name need not outlive the call.
 struct weir_reporter {
 	void (*add)(struct weir_reporter *reporter, const char *name, uint64_t value);
 };

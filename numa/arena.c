@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/mempolicy.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -26,8 +28,8 @@ static size_t round_up(size_t bytes, size_t unit)
 
 static uint8_t *map(size_t bytes, int flags)
 {
-	void *base = mmap(
-		NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+	void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags,
+		-1, 0);
 	return base == MAP_FAILED ? NULL : base;
 }
 
@@ -125,8 +127,23 @@ int arena_create(struct arena *arena, size_t bytes, int node, bool lazy)
 			!try_pages(arena, ARENA_PAGES_TRANSPARENT, whole, node, lazy))
 			return 0;
 	}
-	return try_pages(
-		arena, ARENA_PAGES_SMALL, round_up(bytes, sysconf(_SC_PAGESIZE)), node, lazy);
+	return try_pages(arena, ARENA_PAGES_SMALL, round_up(bytes, sysconf(_SC_PAGESIZE)), node,
+		lazy);
+}
+
+uint64_t arena_available_bytes(void)
+{
+	uint64_t available = 0, free_pages = 0, page = 0;
+	char line[128];
+	FILE *f = fopen("/proc/meminfo", "re");
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+		sscanf(line, "MemAvailable: %" SCNu64, &available);
+		sscanf(line, "HugePages_Free: %" SCNu64, &free_pages);
+		sscanf(line, "Hugepagesize: %" SCNu64, &page);
+	}
+	if (f != NULL)
+		fclose(f);
+	return (available + free_pages * page) << 10;
 }
 
 void arena_destroy(struct arena *arena)

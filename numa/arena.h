@@ -23,6 +23,10 @@ struct arena {
 // Thread: any.  Returns 0 or -errno.
 int arena_create(struct arena *arena, size_t bytes, int node, bool lazy);
 
+// Bytes that arenas could take now: free huge pages and what the kernel says is available. 0: it
+// does not say.  Thread: any.
+uint64_t arena_available_bytes(void);
+
 // Thread: owner, after the last use of anything from it. NULL-safe and idempotent.
 void arena_destroy(struct arena *arena);
 

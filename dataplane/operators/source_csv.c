@@ -258,7 +258,10 @@ static uint32_t reject(struct source_csv *s, struct weir_context *ctx,
 		s->first_lines[reject->reason] = s->row.line;
 	if (s->settings->on_error == ON_ERROR_FAIL)
 		fail_row(s, ctx, reject);
-	return s->settings->on_error == ON_ERROR_ROUTE ? reject_record(s, reject->reason, out) : 0;
+	if (s->settings->on_error != ON_ERROR_ROUTE)
+		return 0;
+	ctx->counters->routed++;
+	return reject_record(s, reject->reason, out);
 }
 
 // ---- producing

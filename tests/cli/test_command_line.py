@@ -128,6 +128,63 @@ def null_reports_count_and_hash(folder):
 
 
 # Start a run and wait until its workers work.
+BAD_ROWS = """time,value
+2001-01-01T00:00:01Z,1
+nonsense,2
+2001-01-01T00:00:02Z,x
+2001-01-01T00:00:00Z,4
+"""
+
+BAD_ROWS_JOB = """version: 1
+job: bad
+operators:
+  - id: source
+    kind: csv
+    path: bad.csv
+    schema: [time: timestamp, value: int64]
+    event_time: {field: time, out_of_order: 0s}
+    on_error: skip
+  - {id: sink, kind: "null", input: source}
+"""
+
+
+@test
+def rejected_rows_are_counted_by_reason(folder):
+    write(folder, "bad.csv", BAD_ROWS)
+    write(folder, "bad.yaml", BAD_ROWS_JOB)
+    result = weir(folder, "run", "--workers", "1", "--report", "r.json", "bad.yaml")
+    assert result.returncode == 0, result.stderr
+    source = report_of(folder)["operators"][0]
+    assert (source["records_in"], source["records_out"]) == (4, 1), source
+    firsts = {key: source[key] for key in source if key.startswith("first_line_")}
+    assert firsts == {"first_line_wrong_type": 3, "first_line_late": 5}, source
+    assert "first_line_late 5" in result.stdout + result.stderr
+    assert "" not in source
+
+
+@test
+def routed_rows_are_read_once(folder):
+    write(folder, "bad.csv", BAD_ROWS)
+    routed = BAD_ROWS_JOB.replace("skip", "route")
+    routed += "  - {id: rejects, kind: 'null', input: source.rejects}\n"
+    write(folder, "bad.yaml", routed)
+    result = weir(folder, "run", "--workers", "1", "--report", "r.json", "bad.yaml")
+    assert result.returncode == 0, result.stderr
+    report = report_of(folder)
+    assert report["operators"][0]["records_in"] == 4, report
+    assert report["total"]["records_in"] == 4, report
+    assert report["operators"][2]["count"] == 3, report
+
+
+@test
+def more_memory_than_there_is_is_refused(folder):
+    result = weir(
+        folder, "run", "--set", "workers.state_memory=900GiB", example("nexmark/q5.yaml")
+    )
+    assert result.returncode == 1, result
+    assert "lower workers.count or workers.state_memory" in result.stderr, result.stderr
+
+
 def begin(folder, *arguments):
     process = subprocess.Popen(
         [WEIR, "run", "-w", "1", "-s", "workers.wait=sleep", *arguments], cwd=folder,
