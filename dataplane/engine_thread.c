@@ -45,6 +45,25 @@ static void loop(struct engine_worker *w, enum engine_wait wait, const atomic_bo
 	w->ended_ns = clock_now_ns();
 }
 
+// EAL keeps its own lock over the table of its threads, but the workers must also be ordered by one
+// that can be seen from here: a slot that one worker gives back is the next one's.
+static pthread_mutex_t eal_threads = PTHREAD_MUTEX_INITIALIZER;
+
+static bool join_eal(void)
+{
+	pthread_mutex_lock(&eal_threads);
+	bool registered = rte_thread_register() == 0;
+	pthread_mutex_unlock(&eal_threads);
+	return registered;
+}
+
+static void leave_eal(void)
+{
+	pthread_mutex_lock(&eal_threads);
+	rte_thread_unregister();
+	pthread_mutex_unlock(&eal_threads);
+}
+
 void *engine_worker_main(void *argument)
 {
 	struct engine_worker *w = argument;
@@ -53,12 +72,12 @@ void *engine_worker_main(void *argument)
 	snprintf(name, sizeof(name), "weir-worker-%u", w->index);
 	pthread_setname_np(pthread_self(), name); // for top -H and the like
 	pin_thread((unsigned)config->worker_cpus[w->index]);
-	bool registered = rte_thread_register() == 0;
+	bool registered = join_eal();
 	if (config->on_worker != NULL)
 		config->on_worker(config->on_worker_argument);
 	loop(w, config->wait, &w->engine->stop);
 	atomic_store_explicit(&w->done, true, memory_order_release);
 	if (registered)
-		rte_thread_unregister();
+		leave_eal();
 	return NULL;
 }
