@@ -1,0 +1,89 @@
+// A workload: what a node's agent has the dataplane do. A part is one node's share of a job, under
+// one incarnation; every node plans the whole job from the same text and participants and runs the
+// tasks of its own workers. Real: control/workload_engine.c; the simulator's does no work at all.
+// Thread: the control plane's event loop. No call blocks; what takes long goes on by itself.
+#pragma once
+
+#include "control/report.h"
+
+enum { WORKLOAD_NAME_MAX = 64, WORKLOAD_PARTICIPANTS_MAX = 1024, WORKLOAD_LINKS_MAX = 16 };
+
+// A node that takes part: workers [first_worker, first_worker + workers) of the job are its own.
+struct workload_participant {
+	const char *node;
+	uint64_t incarnation; // of the node
+	uint32_t first_worker, workers;
+	uint32_t link_count;
+	const char *const *links; // addresses of its links, as its config says
+};
+
+// Borrowed for the call.
+struct workload_request {
+	const char *job; // id, also names the job in logs
+	const char *text;
+	size_t text_bytes;
+	const char *const *sets; // as in struct job_source
+	uint32_t set_count;
+	uint32_t plan_version;
+	uint64_t incarnation; // of the job's tasks; grows whenever parts of it are prepared anew
+	uint32_t participant_count;
+	const struct workload_participant *participants; // by name, the same on every node
+	uint32_t self;                                   // index of this node among them
+};
+
+// A part's states, in order; FAILED can follow any, the ones behind RUNNING are final but for
+// publishing. X-macro: name in messages and status.
+#define WORKLOAD_STATES(X)                                                                         \
+	X(NONE, "none")                                                                            \
+	X(PREPARING, "preparing")                                                                  \
+	X(PREPARED, "prepared")                                                                    \
+	X(RUNNING, "running")                                                                      \
+	X(FINISHED, "finished")                                                                    \
+	X(INTERRUPTED, "interrupted")                                                              \
+	X(PUBLISHING, "publishing")                                                                \
+	X(PUBLISHED, "published")                                                                  \
+	X(FAILED, "failed")
+
+enum workload_state {
+#define WORKLOAD_STATE(name, text) WORKLOAD_##name,
+	WORKLOAD_STATES(WORKLOAD_STATE)
+#undef WORKLOAD_STATE
+		WORKLOAD_STATE_COUNT,
+};
+
+// As of the last step. Texts and operators live until the next call.
+struct workload_status {
+	enum workload_state state;
+	const char *error;  // FAILED: one line, else NULL
+	uint64_t plan_hash; // from PREPARED on: of tasks, channels, schemas and settings
+	uint64_t progress;  // grows while every worker of the part polls, idle or not
+	double seconds;     // since the start, until the end
+	uint32_t operator_count;
+	const struct report_operator *operators; // this node's share of the figures
+};
+
+struct workload;
+struct workload_part;
+
+struct workload_ops {
+	// Check, plan and build a part: PREPARING, then PREPARED or FAILED; up to its connections to
+	// the other participants, which are being prepared at the same time.
+	// Owns: *ret_part until discard.  Returns 0 or -errno, when nothing was begun.
+	int (*prepare)(struct workload *workload, const struct workload_request *request,
+		struct workload_part **ret_part);
+	void (*start)(struct workload *workload, struct workload_part *part);     // PREPARED
+	void (*interrupt)(struct workload *workload, struct workload_part *part); // RUNNING
+	void (*publish)(struct workload *workload, struct workload_part *part);   // ended well
+	// Stop it where it is, publish nothing (more), free it. What that takes may go on; whatever
+	// is prepared later waits for it.
+	void (*discard)(struct workload *workload, struct workload_part *part);
+	void (*status)(const struct workload *workload, const struct workload_part *part,
+		struct workload_status *ret_status);
+	// Look after the parts.  Returns the next deadline, INT64_MAX: none.
+	int64_t (*step)(struct workload *workload, int64_t now_ns);
+	void (*destroy)(struct workload *workload); // NULL-safe
+};
+
+struct workload {
+	const struct workload_ops *ops;
+};
