@@ -29,6 +29,7 @@ struct run {
 	const struct run_options *options;
 	struct job job;
 	struct planned_job planned;
+	struct node *node;
 	struct engine *engine;
 	sigset_t stops;
 	int signals; // signalfd
@@ -101,6 +102,28 @@ static uint64_t frame_memory(const struct job_plan *plan)
 	return frames * (plan->frame_bytes + 512) + (64 << 20);
 }
 
+static int create_node(struct run *run)
+{
+	const struct weir_value *workers = weir_param_find(run->job.settings, "workers");
+	int64_t otherwise = run->planned.shares_cpu ? NODE_WAIT_YIELD : NODE_WAIT_SPIN;
+	const struct node_config config = {.worker_count = run->planned.plan.worker_count,
+		.worker_cpus = run->planned.worker_cpus,
+		.wait = (enum node_wait)weir_param_int(workers, "wait", otherwise)};
+	return node_create(&config, &run->node);
+}
+
+static int start_workers(struct run *run)
+{
+	run->signals = signalfd(-1, &run->stops, SFD_CLOEXEC | SFD_NONBLOCK);
+	int rc = run->signals < 0 ? -errno : engine_start(run->engine);
+	if (rc == 0)
+		rc = node_start(run->node);
+	if (rc == 0)
+		return EXIT_DONE;
+	snprintf(run->error, sizeof(run->error), "workers did not start: %s", strerror(-rc));
+	return fail(run, run->error);
+}
+
 static int start(struct run *run)
 {
 	bool huge;
@@ -108,21 +131,16 @@ static int start(struct run *run)
 		snprintf(run->error, sizeof(run->error), "DPDK did not start");
 		return EXIT_FAILED; // why, it has said
 	}
-	const struct weir_value *workers = weir_param_find(run->job.settings, "workers");
-	int64_t otherwise = run->planned.shares_cpu ? ENGINE_WAIT_YIELD : ENGINE_WAIT_SPIN;
+	snprintf(run->error, sizeof(run->error), "not enough memory for the workers");
+	if (create_node(run) < 0)
+		return fail(run, run->error);
 	const struct engine_config config = {.plan = &run->planned.plan,
 		.worker_cpus = run->planned.worker_cpus,
 		.worker_nodes = run->planned.worker_nodes,
-		.wait = (enum engine_wait)weir_param_int(workers, "wait", otherwise)};
+		.node = run->node};
 	if (engine_create(&config, run->error, sizeof(run->error), &run->engine) < 0)
 		return fail(run, run->error);
-	run->signals = signalfd(-1, &run->stops, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (run->signals < 0 || engine_start(run->engine) < 0) {
-		snprintf(run->error, sizeof(run->error), "workers did not start: %s",
-			strerror(errno));
-		return fail(run, run->error);
-	}
-	return EXIT_DONE;
+	return start_workers(run);
 }
 
 static uint64_t source_records(const struct run *run)
@@ -270,6 +288,7 @@ int run_job(const struct run_options *options)
 			report_failure(run);
 	}
 	engine_destroy(run->engine);
+	node_destroy(run->node);
 	if (run->report_open)
 		output_file_discard(&run->report_file);
 	if (run->signals >= 0)

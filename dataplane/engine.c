@@ -27,15 +27,6 @@ int engine_create(const struct engine_config *config, char *error, uint32_t erro
 	return result;
 }
 
-static void join(struct engine *e)
-{
-	for (uint32_t w = 0; w < e->worker_count; w++) {
-		if (e->workers[w].started)
-			pthread_join(e->workers[w].thread, NULL);
-		e->workers[w].started = false;
-	}
-}
-
 void engine_destroy(struct engine *e)
 {
 	if (e == NULL)
@@ -57,14 +48,13 @@ int engine_start(struct engine *e)
 	e->started_ns = clock_now_ns();
 	tell_start(e);
 	e->next_barrier_ns = e->started_ns + e->config.plan->checkpoint_interval_ns;
+	e->attached = true;
 	for (uint32_t w = 0; w < e->worker_count; w++) {
-		struct engine_worker *worker = &e->workers[w];
-		int error = pthread_create(&worker->thread, NULL, engine_worker_main, worker);
+		int error = node_attach(e->config.node, w, &e->workers[w].worker);
 		if (error != 0) {
 			engine_abort(e);
-			return -error;
+			return error;
 		}
-		worker->started = true;
 	}
 	return 0;
 }
@@ -77,8 +67,9 @@ void engine_interrupt(struct engine *e)
 
 void engine_abort(struct engine *e)
 {
-	atomic_store_explicit(&e->stop, true, memory_order_release);
-	join(e);
+	for (uint32_t w = 0; w < e->worker_count && e->attached; w++)
+		node_detach(e->config.node, w, &e->workers[w].worker);
+	e->attached = false;
 }
 
 static enum task_outcome outcome_of(struct task *t)
@@ -136,17 +127,18 @@ enum engine_state engine_poll(struct engine *e)
 	if (any_failed(e))
 		return ENGINE_FAILED;
 	for (uint32_t w = 0; w < e->worker_count; w++) {
-		if (!atomic_load_explicit(&e->workers[w].done, memory_order_acquire)) {
+		const struct worker *worker = &e->workers[w].worker;
+		if (!atomic_load_explicit(&worker->done, memory_order_acquire)) {
 			engine_drive_checkpoints(e, clock_now_ns());
 			return ENGINE_RUNNING;
 		}
 	}
-	join(e);
+	engine_abort(e);
 	if (any_failed(e))
 		return ENGINE_FAILED;
 	for (uint32_t w = 0; w < e->worker_count; w++)
-		if (e->workers[w].ended_ns > e->ended_ns)
-			e->ended_ns = e->workers[w].ended_ns;
+		if (e->workers[w].worker.ended_ns > e->ended_ns)
+			e->ended_ns = e->workers[w].worker.ended_ns;
 	return e->interrupted ? ENGINE_INTERRUPTED : ENGINE_FINISHED;
 }
 
@@ -251,10 +243,4 @@ void engine_report(const struct engine *e, uint32_t operator_index, struct weir_
 				link->kind->report(link->self, reporter);
 		}
 	}
-}
-
-uint64_t engine_gaps(const struct engine *e, uint32_t worker, const struct engine_gap **ret_gaps)
-{
-	*ret_gaps = e->workers[worker].gaps;
-	return e->workers[worker].gap_count;
 }

@@ -1,4 +1,4 @@
-// The engine: a planned job brought to life on pinned workers of this process. The agent (the
+// The engine: a planned job brought to life on the workers of this process's node. The agent (the
 // calling thread, unpinned) creates it, starts it, polls it and takes its results.
 #pragma once
 
@@ -6,22 +6,13 @@
 #include <stdint.h>
 
 #include "dataplane/job_plan.h"
-
-enum engine_wait { ENGINE_WAIT_SPIN, ENGINE_WAIT_YIELD, ENGINE_WAIT_SLEEP };
+#include "dataplane/node.h"
 
 struct engine_config {
 	const struct job_plan *plan;
 	const int *worker_cpus;  // OS index of the CPU a worker is pinned to
 	const int *worker_nodes; // OS index of its NUMA node
-	enum engine_wait wait;
-	bool watch_gaps; // keep the gaps between clock readings, see engine_gaps
-	void (*on_worker)(void *argument); // called by each worker's thread before its first step
-	void *on_worker_argument;
-};
-
-// A span in which a worker did not read its clock.
-struct engine_gap {
-	int64_t from_ns, to_ns;
+	struct node *node;       // whose workers run the job, the plan's first on its first
 };
 
 enum engine_state { ENGINE_RUNNING, ENGINE_FINISHED, ENGINE_INTERRUPTED, ENGINE_FAILED };
@@ -33,8 +24,6 @@ struct engine_figures {
 	double busy_share;          // of run time, spent in steps that did work
 	double backpressured_share; // of run time, spent waiting for output credit
 };
-
-enum { ENGINE_GAPS_MAX = 1 << 18, ENGINE_GAP_NS = 10000 };
 
 struct engine;
 
@@ -57,7 +46,7 @@ int engine_start(struct engine *engine);
 enum engine_state engine_poll(struct engine *engine);
 // Stop the sources; what is under way is finished, open windows stay unfired.
 void engine_interrupt(struct engine *engine);
-// Stop the workers where they are; nothing may be published afterwards.
+// The workers let go of the job where it is; nothing may be published afterwards.
 void engine_abort(struct engine *engine);
 // After FINISHED or INTERRUPTED: make all sinks' output visible.  Returns 0 or -errno.
 int engine_publish(struct engine *engine);
@@ -71,8 +60,3 @@ void engine_figures(const struct engine *engine, uint32_t operator_index,
 // Result figures of the operator (see weir_operator.report), added up over its tasks.
 void engine_report(const struct engine *engine, uint32_t operator_index,
 	struct weir_reporter *reporter);
-
-// Gaps of over 10 us between two readings of a worker's clock, in order; once the worker stopped.
-// Returns how many there were; at most `ENGINE_GAPS_MAX` are kept in *ret_gaps.
-uint64_t engine_gaps(const struct engine *engine, uint32_t worker,
-	const struct engine_gap **ret_gaps);

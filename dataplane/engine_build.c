@@ -99,7 +99,7 @@ static uint64_t worker_bytes(const struct engine *e, uint32_t index)
 	for (uint32_t t = 0; t < plan->task_count; t++)
 		bytes +=
 			plan->tasks[t].worker == index ? task_bytes(plan, &plan->tasks[t]) + 64 : 0;
-	return bytes + (e->config.watch_gaps ? ENGINE_GAPS_MAX * sizeof(struct engine_gap) : 0);
+	return bytes;
 }
 
 // All workers' memory is touched at start; better refused than ended by the kernel. With recovery
@@ -125,7 +125,6 @@ static int build_worker(struct engine *e, uint32_t index)
 	struct engine_worker *w = &e->workers[index];
 	uint64_t bytes = worker_bytes(e, index);
 	uint32_t tasks = 0;
-	w->engine = e;
 	w->index = index;
 	for (uint32_t t = 0; t < plan->task_count; t++)
 		tasks += plan->tasks[t].worker == index;
@@ -140,8 +139,6 @@ static int build_worker(struct engine *e, uint32_t index)
 	w->worker.tasks = arena_alloc(&w->arena, (tasks + 1) * sizeof(struct task *), 64);
 	w->worker.loads = arena_alloc(&w->arena, (tasks + 1) * sizeof(struct worker_load), 64);
 	w->worker.work = arena_alloc(&w->arena, (tasks + 1) * sizeof(uint32_t), 64);
-	if (e->config.watch_gaps)
-		w->gaps = arena_alloc(&w->arena, ENGINE_GAPS_MAX * sizeof(*w->gaps), 64);
 	return 0;
 }
 

@@ -1,7 +1,6 @@
 // What the engine's files share; nobody else includes it.
 #pragma once
 
-#include <pthread.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 
@@ -12,24 +11,18 @@
 
 struct rte_mempool;
 
-// A worker with its thread and its memory.
+// The job's share of a worker, with its memory.
 struct engine_worker {
 	struct worker worker;
-	struct engine *engine;
 	uint32_t index;
 	struct arena arena;
 	struct pool state;
 	struct rte_mempool *frames; // of the channels towards this worker
-	pthread_t thread;
-	bool started;
-	struct engine_gap *gaps;
-	uint64_t gap_count;
-	int64_t ended_ns;
-	alignas(64) atomic_bool done; // worker: write (release); agent: read (acquire)
 };
 
 struct engine {
 	struct engine_config config;
+	bool attached;
 	uint32_t worker_count, task_count, channel_count;
 	struct engine_worker *workers;
 	struct task *tasks;
@@ -44,7 +37,6 @@ struct engine {
 	bool interrupted;
 	char error[512];
 	alignas(64) struct task_control control; // agent: write; workers: read
-	atomic_bool stop;                        // agent: write (release); workers: read (acquire)
 };
 
 // dataplane/engine_build.c
@@ -56,6 +48,3 @@ struct task_config engine_task_config(struct engine *e, uint32_t task);
 // dataplane/engine.c: commit the barrier under way once all tasks hold it, then ask for the next
 // when it is time. Stepped; the agent and the simulator call it.
 void engine_drive_checkpoints(struct engine *e, int64_t now_ns);
-
-// dataplane/engine_thread.c
-void *engine_worker_main(void *worker);

@@ -16,10 +16,20 @@ static void account(struct worker *w, int64_t now_ns)
 	}
 }
 
+// Finished tasks are stepped on, for others may ask them for items again.
+static void note_end(struct worker *w, int64_t now_ns)
+{
+	if (w->running != 0 || w->ended_ns != 0)
+		return;
+	w->ended_ns = now_ns;
+	atomic_store_explicit(&w->done, true, memory_order_release);
+}
+
 uint32_t worker_step(struct worker *w, int64_t now_ns)
 {
 	uint32_t total = 0, running = 0;
 	account(w, now_ns);
+	note_end(w, now_ns);
 	for (uint32_t i = 0; i < w->task_count; i++) {
 		w->work[i] = task_step(w->tasks[i], now_ns);
 		total += w->work[i];

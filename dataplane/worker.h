@@ -1,7 +1,10 @@
-// A worker: steps the tasks placed on it, one after the other. The loop that calls it, with a
-// real clock and a real thread, is in dataplane/engine_thread.c; the simulator calls it itself.
+// A worker's share of a job: steps the job's tasks placed on it, one after the other. The loop that
+// calls it, with a real clock and a real thread, is in dataplane/node.c; the simulator calls it
+// itself.
 #pragma once
 
+#include <stdalign.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "dataplane/task.h"
@@ -19,6 +22,9 @@ struct worker {
 	struct worker_load *loads; // a task each
 	uint32_t *work;            // of the last step, a task each
 	int64_t last_ns;           // of the last step; 0: none yet
+	int64_t ended_ns;          // when its last task had finished
+	// worker: write (release), with ended_ns before it; agent: read (acquire)
+	alignas(64) atomic_bool done;
 };
 
 // One round over all tasks.  Returns what they handled, 0: nothing to do now.

@@ -152,13 +152,15 @@ static void tally_add(struct weir_reporter *reporter, const char *name, uint64_t
 		r->tally.hash += value;
 }
 
-static int attend(const struct engine_job *j, struct engine *engine,
+static int attend(const struct engine_job *j, struct node *node, struct engine *engine,
 	struct engine_outcome *ret_outcome)
 {
 	struct tally_reporter report = {.reporter = {tally_add}};
 	enum engine_state state;
 	int err = engine_start(engine);
 
+	if (err == 0)
+		err = node_start(node);
 	if (err != 0)
 		return err;
 	while ((state = engine_poll(engine)) == ENGINE_RUNNING)
@@ -173,14 +175,13 @@ static int attend(const struct engine_job *j, struct engine *engine,
 	return 0;
 }
 
-int engine_job_run(struct engine_job *j, const struct engine_watch *watch,
+static int run_on(struct engine_job *j, struct node *node, const struct engine_watch *watch,
 	struct engine_outcome *ret_outcome)
 {
 	const struct engine_config config = {.plan = &j->planned.plan,
 		.worker_cpus = j->planned.worker_cpus,
 		.worker_nodes = j->planned.worker_nodes,
-		.wait = ENGINE_WAIT_SPIN,
-		.watch_gaps = watch != NULL};
+		.node = node};
 	struct engine *engine;
 	char error[512];
 	int err = engine_create(&config, error, sizeof(error), &engine);
@@ -189,9 +190,27 @@ int engine_job_run(struct engine_job *j, const struct engine_watch *watch,
 		fprintf(stderr, "bench: %s\n", error);
 		return err;
 	}
-	err = attend(j, engine, ret_outcome);
+	err = attend(j, node, engine, ret_outcome);
+	node_stop(node);
 	if (err == 0 && watch != NULL)
-		watch->finished(engine, watch->argument);
+		watch->finished(engine, node, watch->argument);
 	engine_destroy(engine);
+	return err;
+}
+
+int engine_job_run(struct engine_job *j, const struct engine_watch *watch,
+	struct engine_outcome *ret_outcome)
+{
+	const struct node_config config = {.worker_count = j->planned.plan.worker_count,
+		.worker_cpus = j->planned.worker_cpus,
+		.wait = NODE_WAIT_SPIN,
+		.watch_gaps = watch != NULL};
+	struct node *node;
+	int err = node_create(&config, &node);
+
+	if (err != 0)
+		return err;
+	err = run_on(j, node, watch, ret_outcome);
+	node_destroy(node);
 	return err;
 }

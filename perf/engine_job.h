@@ -11,6 +11,8 @@
 
 struct engine_job;
 struct engine;
+struct node;
+struct node;
 
 // Check and plan a job for one worker a core of `cores`; `text` must outlive it. Mistakes are said
 // on stderr.  Returns 0 or -EINVAL.
@@ -35,7 +37,7 @@ struct engine_outcome {
 // Have the workers note the gaps between their clock readings, and look at the engine when it has
 // finished.
 struct engine_watch {
-	void (*finished)(const struct engine *engine, void *argument);
+	void (*finished)(const struct engine *engine, const struct node *node, void *argument);
 	void *argument;
 };
 

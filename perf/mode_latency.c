@@ -38,17 +38,17 @@ static int ascending(const void *a, const void *b)
 }
 
 // A gap disturbs for as long again: what has piled up must be worked off.
-static void gaps_take(const struct engine *engine, void *argument)
+static void gaps_take(const struct engine *engine, const struct node *node, void *argument)
 {
 	struct observed *o = argument;
 
 	o->start_ns = engine_started_ns(engine);
 	o->gap_count = o->gaps_seen = 0;
 	for (uint32_t w = 0; w < WORKERS; w++) {
-		const struct engine_gap *gaps;
-		uint64_t seen = engine_gaps(engine, w, &gaps);
+		const struct node_gap *gaps;
+		uint64_t seen = node_gaps(node, w, &gaps);
 		o->gaps_seen += seen;
-		for (uint64_t i = 0; i < seen && i < ENGINE_GAPS_MAX; i++)
+		for (uint64_t i = 0; i < seen && i < NODE_GAPS_MAX; i++)
 			o->gaps[o->gap_count++] =
 				(struct span){gaps[i].from_ns, 2 * gaps[i].to_ns - gaps[i].from_ns};
 	}
@@ -206,7 +206,7 @@ int latency_measure(struct results *results, int64_t events, uint32_t rounds, bo
 		o.logs[i].room = i < WORKERS ? (uint64_t)events : 0;
 		o.logs[i].samples = calloc(o.logs[i].room + 1, sizeof(struct latency_sample));
 	}
-	o.gaps = calloc((size_t)WORKERS * ENGINE_GAPS_MAX, sizeof(*o.gaps));
+	o.gaps = calloc((size_t)WORKERS * NODE_GAPS_MAX, sizeof(*o.gaps));
 	o.latencies = calloc((size_t)events, sizeof(*o.latencies));
 	sink_latency_use(o.logs);
 	int code = series_measure(&o, events, rounds, &cores, &s);

@@ -1,5 +1,6 @@
 // The engine on real threads: a keyed exchange between two sources and two sinks, whatever the
 // frame size and the credit; interruption; failure; recovery switched on.
+#include <errno.h>
 #include <setjmp.h>
 #include <stdalign.h>
 #include <stdarg.h>
@@ -179,11 +180,12 @@ static void collect(struct weir_reporter *reporter, const char *name, uint64_t v
 	*(name[0] == 's' ? &r->sum : name[0] == 'c' ? &r->count : &r->wrong) += value;
 }
 
+static const int cpus[] = {0, 0}; // one core must do, waiting by yielding
+static struct node *node;         // one for all: jobs come and go
+
 static struct engine *start(const struct job_plan *plan)
 {
-	static const int cpus[] = {0, 0}; // one core must do, waiting by yielding
-	struct engine_config config = {
-		.plan = plan, .worker_cpus = cpus, .wait = ENGINE_WAIT_YIELD};
+	struct engine_config config = {.plan = plan, .worker_cpus = cpus, .node = node};
 	char error[256] = "";
 	struct engine *e = NULL;
 	if (engine_create(&config, error, sizeof(error), &e) != 0)
@@ -273,6 +275,37 @@ static void test_abort_at_any_time_gives_everything_back(void **state)
 	run_whole(512, 3, false);
 }
 
+static void test_two_jobs_share_the_workers(void **state)
+{
+	struct job_plan plan = make_plan(512, 4, false);
+	struct engine *a = start(&plan), *b = start(&plan);
+	struct results r = {{collect}, 0, 0, 0};
+	assert_int_equal(wait_for_end(b), ENGINE_FINISHED);
+	assert_int_equal(wait_for_end(a), ENGINE_FINISHED);
+	engine_report(a, 1, &r.reporter);
+	engine_report(b, 1, &r.reporter);
+	assert_int_equal(r.count, 4 * ROWS_A_TASK);
+	assert_int_equal(r.wrong, 0);
+	engine_destroy(a);
+	engine_destroy(b);
+}
+
+static void test_a_worker_has_room_for_so_many_shares(void **state)
+{
+	static struct worker shares[NODE_SHARES_MAX + 1];
+	for (uint32_t i = 0; i < NODE_SHARES_MAX; i++)
+		assert_int_equal(node_attach(node, 0, &shares[i]), 0);
+	assert_int_equal(node_attach(node, 0, &shares[NODE_SHARES_MAX]), -ENOSPC);
+	node_detach(node, 0, &shares[NODE_SHARES_MAX]); // not there: no error
+	for (uint32_t i = 0; i < NODE_SHARES_MAX; i++)
+		node_detach(node, 0, &shares[i]);
+	assert_int_equal(node_attach(node, 0, &shares[0]), 0);
+	node_detach(node, 0, &shares[0]);
+	int64_t last_ns = shares[0].last_ns;
+	usleep(2000);
+	assert_true(last_ns == shares[0].last_ns); // nobody steps it any more
+}
+
 static void test_a_record_larger_than_a_frame_is_said(void **state)
 {
 	struct job_plan plan = make_plan(96, 8, false);
@@ -289,7 +322,18 @@ static int setup(void **state)
 	schema_add(&schema, "value", WEIR_INT64, 0, 0);
 	schema_add(&schema, "time", WEIR_TIMESTAMP, 0, 0);
 	schema_layout(&schema);
-	return engine_eal_start(64 << 20, &huge);
+	int error = engine_eal_start(64 << 20, &huge);
+	struct node_config config = {
+		.worker_count = 2, .worker_cpus = cpus, .wait = NODE_WAIT_YIELD};
+	if (error == 0)
+		error = node_create(&config, &node);
+	return error == 0 ? node_start(node) : error;
+}
+
+static int teardown(void **state)
+{
+	node_destroy(node);
+	return 0;
 }
 
 int main(void)
@@ -300,7 +344,9 @@ int main(void)
 		cmocka_unit_test(test_interruption_ends_without_the_last_watermark),
 		cmocka_unit_test(test_failure_names_operator_and_reason),
 		cmocka_unit_test(test_abort_at_any_time_gives_everything_back),
+		cmocka_unit_test(test_two_jobs_share_the_workers),
+		cmocka_unit_test(test_a_worker_has_room_for_so_many_shares),
 		cmocka_unit_test(test_a_record_larger_than_a_frame_is_said),
 	};
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -210,21 +210,27 @@ static void run_planned(struct planned_job *planned, uint32_t workers)
 	for (uint32_t t = 0; t < planned->plan.task_count; t++)
 		planned->tasks[t].worker = t % workers;
 	planned->plan.worker_count = workers;
-	struct engine_config config = {.plan = &planned->plan,
+	struct node_config workers_config = {.worker_count = workers,
 		.worker_cpus = cpus,
-		.wait = ENGINE_WAIT_YIELD,
+		.wait = NODE_WAIT_YIELD,
 		.on_worker = watch_worker};
+	struct node *node = NULL;
+	assert_int_equal(node_create(&workers_config, &node), 0);
+	struct engine_config config = {
+		.plan = &planned->plan, .worker_cpus = cpus, .node = node};
 	char error[256] = "";
 	struct engine *e = NULL;
 	if (engine_create(&config, error, sizeof(error), &e) != 0)
 		fail_msg("%s", error);
 	assert_int_equal(engine_start(e), 0);
+	assert_int_equal(node_start(node), 0);
 	enum engine_state state;
 	while ((state = engine_poll(e)) == ENGINE_RUNNING)
 		usleep(500);
 	if (state != ENGINE_FINISHED)
 		fail_msg("%s", engine_error(e));
 	engine_destroy(e);
+	node_destroy(node);
 }
 
 static void run(uint32_t workers, bool recovery, const char *operators)
