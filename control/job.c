@@ -8,6 +8,7 @@
 #include "control/job_set.h"
 #include "control/params.h"
 #include "control/yaml.h"
+#include "dataplane/frame.h"
 #include "dataplane/output_file.h"
 
 struct job_planned {
@@ -48,6 +49,12 @@ static void planned_error(struct weir_plan *plan, const struct weir_value *at, c
 	errors_add_at(&planned->job->errors, &planned->root, at, "%s", text);
 }
 
+static uint32_t frame_room(const struct job *job)
+{
+	const struct weir_value *exchange = weir_param_find(job->settings, "exchange");
+	return (uint32_t)weir_param_int(exchange, "frame", FRAME_BYTES_MAX) - FRAME_HEADER_BYTES;
+}
+
 struct weir_plan *job_plan_operator(struct job *job, uint32_t index,
 	const struct weir_plan *upstream, const struct weir_schema *input)
 {
@@ -67,6 +74,7 @@ struct weir_plan *job_plan_operator(struct job *job, uint32_t index,
 			.input = input,
 			.id = op->id,
 			.upstream = upstream,
+			.record_bytes_max = frame_room(job),
 			.error = planned_error,
 			.error_sink = planned}};
 	job->planned = planned;

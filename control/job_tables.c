@@ -1,6 +1,7 @@
 #include "control/job.h"
 
 #include "dataplane/channel.h"
+#include "dataplane/frame.h"
 
 static const struct weir_param workers_table[] = {
 	{.name = "count",
@@ -31,7 +32,7 @@ static const struct weir_param exchange_table[] = {
 		.type = WEIR_PARAM_SIZE,
 		.default_text = "8KiB",
 		.min = 512,
-		.max = 60 << 10,
+		.max = FRAME_BYTES_MAX,
 		.doc = "Size of a frame between tasks, its header included."},
 	{.name = "credit",
 		.type = WEIR_PARAM_INT,

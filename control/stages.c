@@ -93,9 +93,9 @@ static void check_fits(struct job *job, const struct stage *s)
 	int64_t frame_bytes = weir_param_int(exchange, "frame", 0);
 	if (s->input->fixed_bytes > frame_bytes - FRAME_HEADER_BYTES)
 		job_operator_error(job, &job->operators[s->op], NULL,
-			"a record that reaches it has at least %u bytes, more than a frame of "
-			"%" PRId64 " holds; raise exchange.frame",
-			s->input->fixed_bytes, frame_bytes);
+			"a record that reaches it has at least %u bytes, more than the %" PRId64
+			" that a frame holds; raise exchange.frame",
+			s->input->fixed_bytes, frame_bytes - FRAME_HEADER_BYTES);
 }
 
 static int stage_connect(struct job *job, struct stages *stages, struct stage *s)

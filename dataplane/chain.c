@@ -8,6 +8,8 @@ static enum weir_flow run_batch(struct chain_link *link)
 {
 	enum weir_flow flow = link->kind->process(link->self, &link->ctx, &link->batch);
 	ASSERT(flow != WEIR_DONE || batch_is_empty(&link->batch));
+	if (UNLIKELY(link->ctx.error[0] != '\0')) // weir_drop
+		return WEIR_FAILED;
 	if (flow == WEIR_DONE)
 		link->pending = PENDING_NONE;
 	return flow;
@@ -108,6 +110,22 @@ enum weir_flow weir_emit_watermark(struct weir_context *ctx, int64_t watermark_n
 	ASSERT(ctx->produced == ctx->link->produced_before);
 	ctx->link->marks++;
 	return chain_watermark(ctx->link->next, watermark_ns);
+}
+
+void weir_drop(struct weir_context *ctx, enum weir_drop reason, uint64_t records)
+{
+	static const char *const why[WEIR_DROP_COUNT] = {
+		[WEIR_DROP_WRONG_TYPE] = "a text is not of the type it is cast to",
+		[WEIR_DROP_TOO_LARGE] = "a key is longer than 64 KiB",
+		[WEIR_DROP_OUT_OF_RANGE] = "a value is null or out of range, or a time's window "
+					   "reaches beyond the years 1677 to 2262",
+		[WEIR_DROP_LATE] = "a record is earlier than windows that are closed",
+	};
+	ctx->counters->dropped[reason] += records;
+	if (records != 0 && ctx->link->drops_fail && ctx->error[0] == '\0')
+		weir_fail(ctx,
+			"%s (%s); correct the input, or set `on_error: skip` at its source",
+			why[reason] ? why[reason] : "a record is dropped", weir_drop_names[reason]);
 }
 
 enum weir_flow weir_fail(struct weir_context *ctx, const char *format, ...)

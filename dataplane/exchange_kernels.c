@@ -11,9 +11,12 @@ enum { KEY_BYTES_MAX = 4096, AHEAD_BYTES = 1024, LINE_BYTES = 64 };
 
 static enum weir_flow too_large(struct weir_context *ctx, uint32_t bytes, const struct sender *s)
 {
+	bool helps = bytes <= FRAME_BYTES_MAX - FRAME_HEADER_BYTES;
 	return weir_fail(ctx,
-		"a record of %u bytes is larger than a frame of %u bytes; raise exchange.frame",
-		bytes, s->channel->config.frame_bytes);
+		"a record of %u bytes is larger than the %u that a frame holds; %s", bytes,
+		s->channel->config.frame_bytes - FRAME_HEADER_BYTES,
+		helps ? "raise exchange.frame"
+		      : "leave fields out (60KiB is the most for exchange.frame)");
 }
 
 static uint32_t padded(uint32_t bytes)

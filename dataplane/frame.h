@@ -7,7 +7,7 @@
 
 #include "dataplane/counters.h"
 
-enum { FRAME_VERSION = 1, FRAME_HEADER_BYTES = 64 };
+enum { FRAME_VERSION = 1, FRAME_HEADER_BYTES = 64, FRAME_BYTES_MAX = 60 << 10 };
 
 enum frame_type { FRAME_DATA = 1, FRAME_WATERMARK, FRAME_BARRIER, FRAME_END, FRAME_TYPE_LIMIT };
 

@@ -38,6 +38,7 @@ struct weir_plan {
 	const struct weir_schema *input;  // NULL for a source
 	const char *id;                   // the operator's id in the job
 	const struct weir_plan *upstream; // of the input; NULL for a source
+	uint32_t record_bytes_max;        // that a frame holds; 0: no bound
 	// plan() fills in:
 	struct weir_output outputs[WEIR_OUTPUTS_MAX];
 	uint32_t output_count;
@@ -45,6 +46,7 @@ struct weir_plan {
 	uint32_t key_count;           // 0: not keyed
 	uint64_t fields_used;         // a bit per field of the input that is read or passed on
 	uint32_t parallelism_max;     // 0: any
+	bool drops_fail;              // source: what is dropped behind it fails the job
 	size_t shared_bytes;          // source: memory all tasks share, see share()
 	void *detail;                 // the kind's own, freed by unplan
 	// the runtime's:
@@ -89,10 +91,9 @@ enum weir_flow weir_emit(struct weir_context *ctx, const struct weir_batch *batc
 // one between two records, and none behind records emitted in the same call of produce.
 enum weir_flow weir_emit_watermark(struct weir_context *ctx, int64_t watermark_ns);
 
-static inline void weir_drop(struct weir_context *ctx, enum weir_drop reason, uint64_t records)
-{
-	ctx->counters->dropped[reason] += records;
-}
+// process and produce only: count records that are not passed on. Where their source says
+// `on_error: fail` the job then stops, once the call has returned.
+void weir_drop(struct weir_context *ctx, enum weir_drop reason, uint64_t records);
 
 // Result figures of an operator for the report; tasks' values of a name are added up mod 2^64. The
 // name need not outlive the call.

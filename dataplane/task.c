@@ -22,6 +22,15 @@ static void link_create(struct task *t, uint32_t i, const struct task_config *co
 	};
 }
 
+static bool drops_fail(const struct weir_plan *plan)
+{
+	if (plan->upstream == NULL)
+		return false; // a source says itself what is wrong
+	while (plan->upstream != NULL)
+		plan = plan->upstream;
+	return plan->drops_fail;
+}
+
 static int operator_create(struct task *t, uint32_t i)
 {
 	const struct plan_step *step = &t->plan->steps[i];
@@ -29,6 +38,7 @@ static int operator_create(struct task *t, uint32_t i)
 	link->kind = step->kind;
 	link->input = step->input;
 	link->operator_index = step->operator_index;
+	link->drops_fail = drops_fail(step->plan);
 	return step->kind->create(&link->ctx, step->plan, &link->self);
 }
 

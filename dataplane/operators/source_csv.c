@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dataplane/frame.h"
 #include "dataplane/input_file.h"
 #include "dataplane/nexmark.h"
 #include "dataplane/operators/source_csv_plan.h"
@@ -28,6 +29,7 @@ struct source_csv {
 	struct csv_layout layout;
 	struct csv_row row;
 	uint8_t *window, *batch;
+	uint32_t record_bytes; // of the last one built, were it too large
 	// Position: what a snapshot holds, besides the reader's offset and line.
 	uint64_t records;                      // emitted, rejects that are routed included
 	int64_t time_max_ns;                   // of the records so far
@@ -202,10 +204,26 @@ static const char *complaint(const struct csv_reject *reject)
 	}
 }
 
+static enum weir_flow fail_size(struct source_csv *s, struct weir_context *ctx)
+{
+	uint32_t room = s->settings->record_bytes_max;
+	const char *remedy = "shorten it";
+	if (room < FRAME_BYTES_MAX - FRAME_HEADER_BYTES)
+		remedy = s->record_bytes <= FRAME_BYTES_MAX - FRAME_HEADER_BYTES
+			? "raise exchange.frame"
+			: "shorten it (60KiB is the most for exchange.frame)";
+	return weir_fail(ctx,
+		"%s:%" PRIu64 ": the record has %u bytes, more than the %u that a frame holds; %s,"
+		" or set `on_error: skip`",
+		s->file.path, s->row.line, s->record_bytes, room, remedy);
+}
+
 static enum weir_flow fail_row(struct source_csv *s, struct weir_context *ctx,
 	const struct csv_reject *reject)
 {
 	const char *path = s->file.path, *why = complaint(reject);
+	if (s->record_bytes != 0)
+		return fail_size(s, ctx);
 	if (reject->field == CSV_NO_FIELD)
 		return weir_fail(ctx, "%s:%" PRIu64 ": %s; correct it, or set `on_error: skip`",
 			path, s->row.line, why);
@@ -222,9 +240,9 @@ static enum weir_flow fail_row(struct source_csv *s, struct weir_context *ctx,
 }
 
 // The text of a rejected line, cut, what is not UTF-8 in it replaced by `?`.
-static uint32_t reject_text(const struct csv_row *row, uint8_t *out)
+static uint32_t reject_text(const struct csv_row *row, uint32_t room, uint8_t *out)
 {
-	uint32_t length = row->length < REJECT_TEXT_BYTES ? row->length : REJECT_TEXT_BYTES;
+	uint32_t length = row->length < room ? row->length : room;
 	if (length != 0)
 		memcpy(out, row->data, length);
 	while (length > 0 && length < row->length && (row->data[length] & 0xC0) == 0x80)
@@ -242,10 +260,14 @@ static uint32_t reject_record(const struct source_csv *s, enum weir_drop reason,
 	uint8_t text[REJECT_TEXT_BYTES];
 	struct record_builder b;
 	const char *name = weir_drop_names[reason];
+	uint32_t bytes = (uint32_t)strlen(name);
+	uint32_t others = s->settings->rejects.fixed_bytes + bytes + RECORD_ALIGN;
+	uint32_t room = s->settings->record_bytes_max - others;
+	room = room < REJECT_TEXT_BYTES ? room : REJECT_TEXT_BYTES;
 	record_begin(&b, &s->settings->rejects, out, RECORD_ROOM);
 	record_set_int64(&b, 0, (int64_t)s->row.line);
-	record_set_text(&b, 1, name, (uint32_t)strlen(name));
-	record_set_text(&b, 2, text, reject_text(&s->row, text));
+	record_set_text(&b, 1, name, bytes);
+	record_set_text(&b, 2, text, reject_text(&s->row, room, text));
 	return record_end(&b);
 }
 
@@ -295,6 +317,12 @@ static uint32_t build(struct source_csv *s, struct weir_context *ctx, uint8_t *o
 {
 	struct csv_reject why;
 	uint32_t bytes = csv_record(&s->layout, &s->row, out, RECORD_ROOM, &why);
+	s->record_bytes = 0;
+	if (UNLIKELY(bytes > s->settings->record_bytes_max)) {
+		why = (struct csv_reject){WEIR_DROP_TOO_LARGE, CSV_NO_FIELD};
+		s->record_bytes = bytes;
+		bytes = 0;
+	}
 	if (bytes != 0 && !check_time(s, out, &why))
 		bytes = 0;
 	return bytes != 0 ? bytes : reject(s, ctx, &why, out);

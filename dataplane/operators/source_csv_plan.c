@@ -48,9 +48,10 @@ const struct weir_param source_csv_params[] = {
 		.type = WEIR_PARAM_CHOICE,
 		.choices = "fail|skip|route",
 		.default_text = "fail",
-		.doc = "What becomes of a line that is malformed, of wrong types or late: fail "
-		       "stops the job, skip counts it, route counts it and passes line, reason "
-		       "and text to the output `rejects`."},
+		.doc = "What becomes of a line that is malformed, of wrong types, too large for "
+		       "a frame or late: fail stops the job, skip counts it, route counts it and "
+		       "passes line, reason and text to the output `rejects`. Records that "
+		       "operators behind it cannot take stop the job or are counted likewise."},
 	{.name = "pace",
 		.type = WEIR_PARAM_RATE,
 		.min = 1,
@@ -126,6 +127,18 @@ static void plan_rejects(struct weir_schema *rejects)
 	schema_layout(rejects);
 }
 
+static int plan_record_size(struct weir_plan *plan, struct source_csv_settings *s)
+{
+	s->record_bytes_max = plan->record_bytes_max != 0 ? plan->record_bytes_max : UINT32_MAX;
+	if (s->schema.fixed_bytes <= s->record_bytes_max)
+		return 0;
+	weir_plan_error(plan, weir_param_find(plan->params, "schema"),
+		"a record has at least %u bytes, more than the %u that a frame holds; raise "
+		"exchange.frame",
+		s->schema.fixed_bytes, s->record_bytes_max);
+	return -EINVAL;
+}
+
 int source_csv_plan(struct weir_plan *plan)
 {
 	struct source_csv_settings *s = calloc(1, sizeof(*s));
@@ -144,7 +157,8 @@ int source_csv_plan(struct weir_plan *plan)
 	plan->outputs[1] = (struct weir_output){.name = "rejects", .schema = s->rejects};
 	plan->output_count = s->on_error == ON_ERROR_ROUTE ? 2 : 1;
 	plan->parallelism_max = 1;
-	return error;
+	plan->drops_fail = s->on_error == ON_ERROR_FAIL;
+	return error != 0 ? error : plan_record_size(plan, s);
 }
 
 void source_csv_unplan(struct weir_plan *plan)

@@ -19,6 +19,7 @@ struct source_csv_settings {
 	enum csv_times times;
 	enum on_error on_error;
 	uint64_t pace; // 0: no limit
+	uint32_t record_bytes_max;
 };
 
 extern const struct weir_param source_csv_params[];

@@ -176,6 +176,72 @@ def routed_rows_are_read_once(folder):
     assert report["operators"][2]["count"] == 3, report
 
 
+def sink_count(folder):
+    return next(o for o in report_of(folder)["operators"] if o["id"] == "sink")["count"]
+
+
+def dropped(folder, index):
+    counts = report_of(folder)["operators"][index]["dropped"]
+    return {reason: count for reason, count in counts.items() if count}
+
+
+@test
+def records_larger_than_a_frame_are_rejected_at_the_source(folder):
+    write(folder, "a.csv", "1,a\n2," + "x" * 9000 + "\n3," + "y" * 70000 + "\n4,d\n")
+    write(folder, "j.yaml", "version: 1\njob: j\noperators:\n"
+          "  - {id: source, kind: csv, path: a.csv, schema: [a: int64, s: string]}\n"
+          "  - {id: sink, kind: 'null', input: source}\n")
+    for frame, line, remedy in (("8KiB", 2, "8128 that a frame holds; raise exchange.frame, or"),
+                                ("16KiB", 3, "shorten it (60KiB is the most for exchange.frame)"),
+                                ("60KiB", 3, "61376 that a frame holds; shorten it, or")):
+        result = weir(folder, "run", "-s", "exchange.frame=" + frame, "j.yaml")
+        assert result.returncode == 1, result
+        assert f"a.csv:{line}: the record has" in result.stderr, result.stderr
+        assert remedy in result.stderr, result.stderr
+    for workers in ("1", "2"):
+        result = weir(folder, "run", "-w", workers, "-s", "source.on_error=skip", "-s",
+                      "workers.wait=yield", "-r", "r.json", "j.yaml")
+        assert result.returncode == 0 and sink_count(folder) == 2, result.stderr
+        assert dropped(folder, 0) == {"too_large": 2}
+    routed = read(folder, "j.yaml").replace("input: source}", "input: source.rejects}")
+    write(folder, "j.yaml", routed + "  - {id: twice, kind: 'null', input: source.rejects}\n")
+    result = weir(folder, "run", "-s", "exchange.frame=512B", "-w", "2", "-r", "r.json", "j.yaml",
+                  "-s", "workers.wait=yield", "-s", "source.on_error=route")
+    assert result.returncode == 0 and sink_count(folder) == 2, result.stderr
+
+
+@test
+def the_source_says_what_becomes_of_records_rejected_behind_it(folder):
+    write(folder, "a.csv", "1677-09-21T00:12:44Z,0\n1980-01-01T00:00:00Z,1\n"
+          "1980-01-01T00:00:01Z,0\n2262-04-11T23:47:16Z,1\n")
+    write(folder, "window.yaml", """version: 1
+job: j
+operators:
+  - {id: source, kind: csv, path: a.csv, schema: [t: timestamp, a: int64], event_time: {field: t}}
+  - id: hourly
+    kind: window_aggregate
+    input: source
+    window: {tumbling: 1h}
+    aggregates: [n: count()]
+  - {id: sink, kind: "null", input: hourly}
+""")
+    write(folder, "divide.yaml", """version: 1
+job: j
+operators:
+  - {id: source, kind: csv, path: a.csv, schema: [t: timestamp, a: int64], event_time: {field: t}}
+  - {id: hourly, kind: project, input: source, fields: [b: "1 / a"]}
+  - {id: sink, kind: "null", input: hourly}
+""")
+    for name, kept in (("window.yaml", 1), ("divide.yaml", 2)):
+        result = weir(folder, "run", name)
+        assert result.returncode == 1, result
+        assert "hourly: " in result.stderr and "(out_of_range); " in result.stderr, result.stderr
+        result = weir(folder, "run", "-s", "source.on_error=skip", "-r", "r.json", name)
+        assert result.returncode == 0, result.stderr
+        assert dropped(folder, 1) == {"out_of_range": 2}
+        assert sink_count(folder) == kept, result.stderr
+
+
 @test
 def more_memory_than_there_is_is_refused(folder):
     result = weir(
