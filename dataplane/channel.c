@@ -45,6 +45,8 @@ static void drain_ring(struct rte_ring *ring)
 
 static void drain_sender(struct sender *s)
 {
+	if (s == NULL)
+		return;
 	free_mbufs(s->credit, s->credit_count);
 	free_mbufs(s->control, s->control_count);
 	free_mbufs(s->out, s->out_count);
@@ -56,6 +58,8 @@ static void drain_sender(struct sender *s)
 
 static void drain_receiver(struct receiver *r)
 {
+	if (r == NULL)
+		return;
 	free_mbufs(r->burst + r->burst_at, r->burst_count - r->burst_at);
 	free_mbufs(r->returns, r->return_count);
 	rte_pktmbuf_free(r->frame);

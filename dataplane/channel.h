@@ -89,7 +89,7 @@ int sender_create(struct sender *s, struct channel *channel, struct rte_mempool 
 void receiver_create(struct receiver *r, struct channel *channel);
 
 // Give every mbuf of the channel back to its pool. Thread: agent, when no worker runs. An end
-// that was never created is all zero.
+// that was never created is all zero, one on another node NULL.
 void channel_drain(struct channel *channel, struct sender *s, struct receiver *r);
 
 // Seal what is open and get a new frame with room for `bytes`.  Returns where to write, or NULL

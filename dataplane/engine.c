@@ -77,10 +77,16 @@ static enum task_outcome outcome_of(struct task *t)
 	return atomic_load_explicit(&t->outcome_seen, memory_order_acquire);
 }
 
+// Of another node's task only that node knows.
+static bool runs_here(struct engine *e, uint32_t task)
+{
+	return engine_owns(e, task) && outcome_of(&e->tasks[task]) == TASK_RUNNING;
+}
+
 static bool any_wants_checkpoint(struct engine *e)
 {
 	for (uint32_t t = 0; t < e->task_count; t++)
-		if (outcome_of(&e->tasks[t]) == TASK_RUNNING &&
+		if (runs_here(e, t) &&
 			atomic_load_explicit(&e->tasks[t].wants_checkpoint, memory_order_relaxed))
 			return true;
 	return false;
@@ -93,7 +99,7 @@ void engine_drive_checkpoints(struct engine *e, int64_t now_ns)
 	if (!e->config.plan->recovery || interval_ns == 0)
 		return;
 	for (uint32_t t = 0; t < e->task_count; t++)
-		if (outcome_of(&e->tasks[t]) == TASK_RUNNING &&
+		if (runs_here(e, t) &&
 			atomic_load_explicit(&e->tasks[t].snapshot_epoch, memory_order_acquire) <
 				epoch)
 			return;
@@ -206,7 +212,7 @@ static void add_counters(struct engine_figures *figures, const struct task *t, u
 
 static const struct worker_load *load_of(const struct engine *e, uint32_t task)
 {
-	const struct worker *w = &e->workers[e->config.plan->tasks[task].worker].worker;
+	const struct worker *w = &engine_worker_of(e, task)->worker;
 	uint32_t at = 0;
 	while (w->tasks[at] != &e->tasks[task])
 		at++;

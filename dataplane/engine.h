@@ -10,9 +10,10 @@
 
 struct engine_config {
 	const struct job_plan *plan;
-	const int *worker_cpus;  // OS index of the CPU a worker is pinned to
-	const int *worker_nodes; // OS index of its NUMA node
-	struct node *node;       // whose workers run the job, the plan's first on its first
+	struct node *node; // whose workers run its part of the job, the first of them on its first
+	uint32_t first_worker, worker_count; // of the plan, that are the node's; count 0: all
+	const int *worker_cpus;              // per worker of the node: OS index of its CPU
+	const int *worker_nodes;             // OS index of its NUMA node; NULL: any
 };
 
 enum engine_state { ENGINE_RUNNING, ENGINE_FINISHED, ENGINE_INTERRUPTED, ENGINE_FAILED };

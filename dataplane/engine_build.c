@@ -29,7 +29,7 @@ static int build_tables(struct engine *e)
 {
 	const struct job_plan *plan = e->config.plan;
 	size_t ends = plan->channel_count + 1;
-	size_t bytes = (plan->worker_count + 1) * sizeof(struct engine_worker) +
+	size_t bytes = (e->worker_count + 1) * sizeof(struct engine_worker) +
 		(plan->task_count + 1) * (sizeof(struct task) + 256) +
 		ends *
 			(sizeof(struct channel) + sizeof(struct sender) + sizeof(struct receiver) +
@@ -37,7 +37,6 @@ static int build_tables(struct engine *e)
 		(1 << 16);
 	if (arena_create(&e->tables, bytes, -1, false) != 0)
 		return no_memory(e, "the job's tables", bytes);
-	e->worker_count = plan->worker_count;
 	e->task_count = plan->task_count;
 	e->channel_count = plan->channel_count;
 	e->workers = table(e, e->worker_count, sizeof(*e->workers));
@@ -51,22 +50,31 @@ static int build_tables(struct engine *e)
 	return 0;
 }
 
-// mbufs of the channels that end at `worker`.
-static uint32_t frames_towards(const struct job_plan *plan, uint32_t worker)
+// Whose memory a channel's credit is: the receiving worker's, or the sending one's towards another
+// node. NULL: no sender of this node needs any.
+static struct engine_worker *frames_of(const struct engine *e, uint32_t channel)
 {
+	const struct plan_channel *planned = &e->config.plan->channels[channel];
+	if (!engine_owns(e, planned->from))
+		return NULL;
+	return engine_worker_of(e, engine_owns(e, planned->to) ? planned->to : planned->from);
+}
+
+static uint32_t frames_needed(const struct engine *e, const struct engine_worker *w)
+{
+	const struct job_plan *plan = e->config.plan;
 	uint32_t frames = 0;
 	for (uint32_t c = 0; c < plan->channel_count; c++)
-		if (plan->tasks[plan->channels[c].to].worker == worker)
+		if (frames_of(e, c) == w)
 			frames += plan->channel_frames + CHANNEL_CONTROL_FRAMES;
 	return frames;
 }
 
-// Credit is mbufs on the receiving worker's node.
 static int build_frames(struct engine *e, struct engine_worker *w)
 {
 	static atomic_uint pools; // names are unique within the process
 	const struct job_plan *plan = e->config.plan;
-	uint32_t frames = frames_towards(plan, w->index);
+	uint32_t frames = frames_needed(e, w);
 	char name[RTE_MEMPOOL_NAMESIZE];
 	if (frames == 0)
 		return 0;
@@ -97,8 +105,8 @@ static uint64_t worker_bytes(const struct engine *e, uint32_t index)
 	const struct job_plan *plan = e->config.plan;
 	uint64_t bytes = plan->worker_state_bytes + (1 << 20);
 	for (uint32_t t = 0; t < plan->task_count; t++)
-		bytes +=
-			plan->tasks[t].worker == index ? task_bytes(plan, &plan->tasks[t]) + 64 : 0;
+		if (plan->tasks[t].worker == e->config.first_worker + index)
+			bytes += task_bytes(plan, &plan->tasks[t]) + 64;
 	return bytes;
 }
 
@@ -108,14 +116,14 @@ static int check_memory(struct engine *e)
 {
 	const struct job_plan *plan = e->config.plan;
 	uint64_t needed = 0, available = arena_available_bytes();
-	for (uint32_t w = 0; w < plan->worker_count && !plan->recovery; w++)
+	for (uint32_t w = 0; w < e->worker_count && !plan->recovery; w++)
 		needed += worker_bytes(e, w);
 	if (available == 0 || needed <= available)
 		return 0;
 	snprintf(e->error, sizeof(e->error),
 		"%" PRIu32 " workers need %" PRIu64 " MiB of memory and %" PRIu64
 		" MiB are free; lower workers.count or workers.state_memory",
-		plan->worker_count, needed >> 20, available >> 20);
+		e->worker_count, needed >> 20, available >> 20);
 	return -ENOMEM;
 }
 
@@ -127,7 +135,7 @@ static int build_worker(struct engine *e, uint32_t index)
 	uint32_t tasks = 0;
 	w->index = index;
 	for (uint32_t t = 0; t < plan->task_count; t++)
-		tasks += plan->tasks[t].worker == index;
+		tasks += plan->tasks[t].worker == e->config.first_worker + index;
 	int error = build_frames(e, w);
 	if (error != 0)
 		return error;
@@ -142,15 +150,15 @@ static int build_worker(struct engine *e, uint32_t index)
 	return 0;
 }
 
-static struct arena *arena_of(struct engine *e, uint32_t task)
-{
-	return &e->workers[e->config.plan->tasks[task].worker].arena;
-}
-
-static int build_channel(struct engine *e, uint32_t c, struct sender *s, struct receiver *r)
+// Either end may be on another node; then the transport stands in its place.
+static int build_channel(struct engine *e, uint32_t c)
 {
 	const struct job_plan *plan = e->config.plan;
 	const struct plan_channel *planned = &plan->channels[c];
+	struct sender *s = e->sender_of[c];
+	struct receiver *r = e->receiver_of[c];
+	if (s == NULL && r == NULL)
+		return 0;
 	struct channel_config config = {
 		.id = c,
 		.job = plan->id,
@@ -158,16 +166,14 @@ static int build_channel(struct engine *e, uint32_t c, struct sender *s, struct 
 		.frame_bytes = plan->frame_bytes,
 		.frames = plan->channel_frames,
 		.retention_bytes = plan->recovery ? plan->channel_retention_bytes : 0,
-		.checksum = WEIR_ASSERT,
+		.checksum = WEIR_ASSERT || s == NULL || r == NULL,
 	};
-	e->sender_of[c] = s;
-	e->receiver_of[c] = r;
-	int error = channel_create(&e->channels[c], &config, arena_of(e, planned->to));
-	if (error == 0)
-		error = sender_create(s, &e->channels[c],
-			e->workers[plan->tasks[planned->to].worker].frames,
-			arena_of(e, planned->from));
-	if (error == 0)
+	struct engine_worker *home = engine_worker_of(e, r != NULL ? planned->to : planned->from);
+	int error = channel_create(&e->channels[c], &config, &home->arena);
+	if (error == 0 && s != NULL)
+		error = sender_create(s, &e->channels[c], frames_of(e, c)->frames,
+			&engine_worker_of(e, planned->from)->arena);
+	if (error == 0 && r != NULL)
 		receiver_create(r, &e->channels[c]);
 	return error == 0 ? 0 : no_memory(e, "a channel", config.retention_bytes);
 }
@@ -179,6 +185,8 @@ static int build_channels(struct engine *e)
 	struct sender *s = e->senders;
 	struct receiver *r = e->receivers;
 	for (uint32_t t = 0; t < plan->task_count; t++) {
+		if (!engine_owns(e, t))
+			continue;
 		for (uint32_t i = 0; i < plan->tasks[t].edge_count; i++)
 			for (uint32_t c = 0; c < plan->tasks[t].edges[i].channel_count; c++)
 				e->sender_of[plan->tasks[t].edges[i].channels[c]] = s++;
@@ -187,7 +195,7 @@ static int build_channels(struct engine *e)
 	}
 	int error = 0;
 	for (uint32_t c = 0; c < plan->channel_count && error == 0; c++)
-		error = build_channel(e, c, e->sender_of[c], e->receiver_of[c]);
+		error = build_channel(e, c);
 	return error;
 }
 
@@ -195,7 +203,7 @@ struct task_config engine_task_config(struct engine *e, uint32_t task)
 {
 	const struct job_plan *plan = e->config.plan;
 	const struct plan_task *planned = &plan->tasks[task];
-	struct engine_worker *w = &e->workers[planned->worker];
+	struct engine_worker *w = engine_worker_of(e, task);
 	return (struct task_config){
 		.plan = planned,
 		.id = task,
@@ -215,7 +223,7 @@ struct task_config engine_task_config(struct engine *e, uint32_t task)
 static int build_task(struct engine *e, uint32_t task)
 {
 	struct task_config config = engine_task_config(e, task);
-	struct worker *w = &e->workers[config.plan->worker].worker;
+	struct worker *w = &engine_worker_of(e, task)->worker;
 	w->tasks[w->task_count++] = &e->tasks[task];
 	w->running++;
 	return task_create(&e->tasks[task], &config, e->error, sizeof(e->error));
@@ -225,7 +233,8 @@ static int build_tasks(struct engine *e)
 {
 	int error = 0;
 	for (uint32_t t = 0; t < e->task_count && error == 0; t++)
-		error = build_task(e, t);
+		if (engine_owns(e, t))
+			error = build_task(e, t);
 	return error;
 }
 
@@ -247,7 +256,7 @@ static int build_shared(struct engine *e)
 	const struct weir_operator *kind = NULL;
 	for (uint32_t t = 0; t < plan->task_count; t++) {
 		const struct plan_step *step = &plan->tasks[t].steps[0];
-		if (step->plan == source || step->plan->shared_bytes == 0 ||
+		if (!engine_owns(e, t) || step->plan == source || step->plan->shared_bytes == 0 ||
 			step->plan->shared != NULL)
 			continue;
 		if (source != NULL) {
@@ -273,6 +282,9 @@ static int build_shared(struct engine *e)
 
 int engine_build(struct engine *e)
 {
+	const struct engine_config *config = &e->config;
+	e->worker_count =
+		config->worker_count == 0 ? config->plan->worker_count : config->worker_count;
 	int error = check_memory(e);
 	if (error == 0)
 		error = build_tables(e);
@@ -306,9 +318,9 @@ void engine_dismantle(struct engine *e)
 	for (uint32_t t = 0; t < e->task_count; t++)
 		task_destroy(&e->tasks[t]);
 	for (uint32_t c = 0; c < e->channel_count; c++)
-		if (e->sender_of[c] != NULL && e->receiver_of[c] != NULL)
+		if (e->sender_of[c] != NULL || e->receiver_of[c] != NULL)
 			channel_drain(&e->channels[c], e->sender_of[c], e->receiver_of[c]);
-	for (uint32_t w = 0; w < e->worker_count; w++) {
+	for (uint32_t w = 0; w < e->worker_count && e->workers != NULL; w++) {
 		rte_mempool_free(e->workers[w].frames);
 		arena_destroy(&e->workers[w].arena);
 	}

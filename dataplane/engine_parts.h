@@ -23,13 +23,14 @@ struct engine_worker {
 struct engine {
 	struct engine_config config;
 	bool attached;
-	uint32_t worker_count, task_count, channel_count;
+	uint32_t worker_count; // this node's
+	uint32_t task_count, channel_count;
 	struct engine_worker *workers;
 	struct task *tasks;
 	struct channel *channels;
-	struct sender *senders;     // of all tasks, each task's in order of its edges
-	struct receiver *receivers; // of all tasks, each task's in order of its inputs
-	struct sender **sender_of;  // by channel
+	struct sender *senders;     // of its tasks, each task's in order of its edges
+	struct receiver *receivers; // of its tasks, each task's in order of its inputs
+	struct sender **sender_of;  // by channel; NULL: that end is on another node
 	struct receiver **receiver_of;
 	struct arena shared; // sources' shared memory
 	struct arena tables; // all of the above
@@ -38,6 +39,17 @@ struct engine {
 	char error[512];
 	alignas(64) struct task_control control; // agent: write; workers: read
 };
+
+// Is the task one of this node's? The others are in the tables, empty.
+static inline bool engine_owns(const struct engine *e, uint32_t task)
+{
+	return e->config.plan->tasks[task].worker - e->config.first_worker < e->worker_count;
+}
+
+static inline struct engine_worker *engine_worker_of(const struct engine *e, uint32_t task)
+{
+	return &e->workers[e->config.plan->tasks[task].worker - e->config.first_worker];
+}
 
 // dataplane/engine_build.c
 int engine_build(struct engine *e);

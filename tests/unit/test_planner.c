@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "control/planner.h"
+#include "control/spread.h"
 #include "job_kinds.h"
 
 struct fixture {
@@ -302,6 +303,54 @@ static void the_graph_weighs_what_flows(void **state)
 	assert_int_equal(graph->edges[5].to, 4);
 }
 
+static void tasks_are_spread_over_nodes_workers(void **state)
+{
+	struct fixture *f = *state;
+	plan_job(f, keyed, 4); // sources 0 to 3, sums and bests 4 to 7, one best behind them
+	spread_tasks(&f->planned, &f->job.heap, 4);
+	for (uint32_t t = 0; t < 8; t++)
+		assert_int_equal(f->plan->tasks[t].worker, t % 4);
+	assert_int_equal(f->plan->worker_count, 4);
+	uint64_t hash = spread_plan_hash(f->plan);
+	f->planned.tasks[8].worker = (f->plan->tasks[8].worker + 1) % 4;
+	assert_true(spread_plan_hash(f->plan) != hash);
+}
+
+static void what_only_one_task_feeds_stays_beside_it(void **state)
+{
+	struct fixture *f = *state;
+	plan_job(f,
+		"- {id: source, kind: numbers}\n"
+		"- {id: keep, kind: keep, input: source}\n"
+		"- {id: sink, kind: swallow, input: keep}\n"
+		"- {id: other, kind: swallow, input: keep}\n",
+		3);
+	assert_true(f->plan->channel_count > 0);
+	spread_tasks(&f->planned, &f->job.heap, 3);
+	for (uint32_t t = 0; t < f->plan->task_count; t++) {
+		const struct plan_task *task = &f->plan->tasks[t];
+		if (task->input_count == 1)
+			assert_int_equal(task->worker,
+				f->plan->tasks[f->plan->channels[task->inputs[0]].from].worker);
+	}
+}
+
+static void one_source_feeds_keyed_tasks_everywhere(void **state)
+{
+	struct fixture *f = *state;
+	plan_job(f,
+		"- {id: source, kind: numbers, parallelism: 1}\n"
+		"- {id: sum, kind: sum, input: source, key: b}\n"
+		"- {id: sink, kind: swallow, input: sum, tasks_max: 1}\n",
+		3);
+	spread_tasks(&f->planned, &f->job.heap, 3);
+	uint32_t seen = 0;
+	for (uint32_t t = 0; t < f->plan->task_count; t++)
+		if (f->plan->tasks[t].count == 3)
+			seen |= 1u << f->plan->tasks[t].worker;
+	assert_int_equal(seen, 7);
+}
+
 #define PLANNER_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -320,6 +369,9 @@ int main(void)
 		PLANNER_TEST(too_many_channels_are_refused),
 		PLANNER_TEST(workers_without_tasks_are_left_out),
 		PLANNER_TEST(the_graph_weighs_what_flows),
+		PLANNER_TEST(tasks_are_spread_over_nodes_workers),
+		PLANNER_TEST(what_only_one_task_feeds_stays_beside_it),
+		PLANNER_TEST(one_source_feeds_keyed_tasks_everywhere),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
