@@ -57,18 +57,17 @@ static void count_read(struct weir_counters *source)
 	source->records_in = source->records_out + dropped_total(source) - source->routed;
 }
 
-void report_collect(struct report *report, struct job *job, const struct job_plan *plan,
+void report_collect(struct report *report, struct heap *heap, const struct job_plan *plan,
 	const struct engine *engine)
 {
 	report->operator_count = plan->operator_count;
-	report->operators =
-		heap_alloc(&job->heap, plan->operator_count * sizeof(*report->operators));
+	report->operators = heap_alloc(heap, plan->operator_count * sizeof(*report->operators));
 	for (uint32_t i = 0; i < plan->operator_count; i++) {
 		struct report_operator *op = &report->operators[i];
 		op->id = plan->operator_ids[i];
 		take_kind(op, plan, i);
 		engine_figures(engine, i, &op->figures);
-		struct collector collector = {{collector_add}, op, &job->heap};
+		struct collector collector = {{collector_add}, op, heap};
 		engine_report(engine, i, &collector.reporter);
 		if (op->role == WEIR_SOURCE)
 			count_read(&op->figures.counters);

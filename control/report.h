@@ -33,8 +33,9 @@ struct report {
 	struct report_operator *operators;
 };
 
-// Collect the figures of an engine that has stopped; the rest of `report` is the caller's to fill.
-void report_collect(struct report *report, struct job *job, const struct job_plan *plan,
+// Collect the figures of an engine onto `heap`; harmlessly torn while it runs. The rest of `report`
+// is the caller's to fill.
+void report_collect(struct report *report, struct heap *heap, const struct job_plan *plan,
 	const struct engine *engine);
 
 // Total of the job: in are the records that sources read, out those that reached the sinks; shares

@@ -233,7 +233,7 @@ static int finish(struct run *run, enum engine_state state)
 	report.state = report.error           ? "failed"
 		: state == ENGINE_INTERRUPTED ? "interrupted"
 					      : "finished";
-	report_collect(&report, &run->job, &run->planned.plan, run->engine);
+	report_collect(&report, &run->job.heap, &run->planned.plan, run->engine);
 	if (report.error)
 		fail(run, report.error);
 	fflush(stdout);

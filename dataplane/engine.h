@@ -14,6 +14,7 @@ struct engine_config {
 	uint32_t first_worker, worker_count; // of the plan, that are the node's; count 0: all
 	const int *worker_cpus;              // per worker of the node: OS index of its CPU
 	const int *worker_nodes;             // OS index of its NUMA node; NULL: any
+	uint64_t incarnation;                // of the job's tasks
 };
 
 enum engine_state { ENGINE_RUNNING, ENGINE_FINISHED, ENGINE_INTERRUPTED, ENGINE_FAILED };

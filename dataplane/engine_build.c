@@ -173,8 +173,12 @@ static int build_channel(struct engine *e, uint32_t c)
 	if (error == 0 && s != NULL)
 		error = sender_create(s, &e->channels[c], frames_of(e, c)->frames,
 			&engine_worker_of(e, planned->from)->arena);
-	if (error == 0 && r != NULL)
+	if (error == 0 && s != NULL)
+		s->incarnation = e->config.incarnation;
+	if (error == 0 && r != NULL) {
 		receiver_create(r, &e->channels[c]);
+		r->expect.incarnation = e->config.incarnation;
+	}
 	return error == 0 ? 0 : no_memory(e, "a channel", config.retention_bytes);
 }
 

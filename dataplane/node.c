@@ -34,6 +34,7 @@ struct node_worker {
 	atomic_uint changes;
 	// worker: write (release) once it has taken them over; agent: read (acquire).
 	alignas(64) atomic_uint taken;
+	atomic_uint_fast64_t rounds; // worker: write; agent: read (relaxed, it only grows)
 };
 
 struct node {
@@ -52,6 +53,12 @@ static void note_gap(struct node_worker *w, int64_t now_ns)
 	if (w->gap_count < NODE_GAPS_MAX)
 		w->gaps[w->gap_count] = (struct node_gap){last_ns, now_ns};
 	w->gap_count++;
+}
+
+static void note_round(struct node_worker *w)
+{
+	uint64_t rounds = atomic_load_explicit(&w->rounds, memory_order_relaxed);
+	atomic_store_explicit(&w->rounds, rounds + 1, memory_order_relaxed);
 }
 
 // Nothing to do: how to pass the time is the user's choice.
@@ -105,6 +112,7 @@ static void loop(struct node_worker *w)
 	while (!atomic_load_explicit(&node->stop, memory_order_acquire)) {
 		int64_t now_ns = clock_now_ns();
 		note_gap(w, now_ns);
+		note_round(w);
 		take_changes(w);
 		if (step_shares(w, now_ns) == 0)
 			wait_idle(node->config.wait, now_ns, deadline(w));
@@ -255,6 +263,11 @@ void node_detach(struct node *node, uint32_t worker, struct worker *share)
 	struct node_worker *w = &node->workers[worker];
 	if (replace(w, share, NULL) == 0)
 		wait_taken(w);
+}
+
+uint64_t node_rounds(const struct node *node, uint32_t worker)
+{
+	return atomic_load_explicit(&node->workers[worker].rounds, memory_order_relaxed);
 }
 
 uint64_t node_gaps(const struct node *node, uint32_t worker, const struct node_gap **ret_gaps)
