@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <event2/buffer.h>
 
+#include "control/bus_frame.h"
 #include "dataplane/frame.h"
 #include "state/key.h"
 #include "state/record.h"
@@ -208,6 +210,15 @@ static void a_snapshot_is_as_shown(void **state)
 	assert_int_equal(snapshot_read_u32(&r), 42);
 }
 
+static void a_message_is_as_shown(void **state)
+{
+	struct evbuffer *stream = evbuffer_new();
+	assert_int_equal(bus_frame_put(stream, "hello", 5), 0);
+	example_check("message", evbuffer_pullup(stream, -1),
+		(uint32_t)evbuffer_get_length(stream));
+	evbuffer_free(stream);
+}
+
 static void the_output_hash_is_as_shown(void **state)
 {
 	struct bytes bid, fare;
@@ -226,6 +237,7 @@ int main(void)
 		cmocka_unit_test(keys_are_as_shown),
 		cmocka_unit_test(a_frame_is_as_shown),
 		cmocka_unit_test(a_snapshot_is_as_shown),
+		cmocka_unit_test(a_message_is_as_shown),
 		cmocka_unit_test(the_output_hash_is_as_shown),
 	};
 	return cmocka_run_group_tests(tests, document_read, NULL);
