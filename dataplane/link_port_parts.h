@@ -1,0 +1,63 @@
+// What the files of link_port share; nobody else includes it.
+#pragma once
+
+#include <stdalign.h>
+#include <stdatomic.h>
+
+#include "dataplane/link_port.h"
+
+struct rte_mbuf;
+struct rte_mempool;
+struct rte_ring;
+
+enum { LINK_MESSAGES_MAX = 64 };
+
+struct port_queue {
+	alignas(64) struct packet_template *templates; // by peer
+	uint64_t counted[LINK_PORT_COUNTER_COUNT];
+	uint64_t dropped[PACKET_DROP_COUNT];
+};
+
+struct link_port {
+	struct link link;
+	uint16_t port_id;
+	int watch_socket; // to ask the kernel with, -1: none
+	bool probed, started, watched;
+	bool by_pointer;  // what is sent is another's mbuf at once
+	bool no_external; // the driver sends garbage from external buffers
+	enum packet_checksum checksum;
+	uint64_t offload_flags; // for mbufs
+	struct packet_local local;
+	struct rte_mempool *pool;
+	struct rte_ring *messages; // ARP and ND from all queues to queue 0's owner
+	uint16_t udp_ports[LINK_PEERS_MAX];
+	struct packet_address peers[LINK_PEERS_MAX];
+	uint32_t hops[LINK_PEERS_MAX]; // index of the neighbour
+	atomic_uint peer_count;        // agent: write (release); queues: read (acquire)
+	char interface[16];            // the kernel's, "" for none
+	atomic_bool up;                // watch: write (release); any: read (acquire)
+	bool told_up;                  // queue 0's, as is what follows
+	int64_t now_ns, neighbours_due_ns;
+	uint32_t neighbours_seen;
+	struct neighbour_table neighbours;
+	struct port_queue queues[];
+};
+
+extern const struct link_ops link_port_ops;
+
+static inline struct link_port *link_port_of(struct link *link)
+{
+	return (struct link_port *)link;
+}
+
+// Follow the port's state from EAL's own thread, as some drivers know it only by asking the kernel.
+int link_watch_create(struct link_port *port);
+void link_watch_destroy(struct link_port *port);
+
+void link_port_destroy(struct link *link);
+
+// Free the mbufs of a port. Those of an in-process pair outlive the link.
+void link_pool_destroy(uint16_t port_id);
+
+// Have the port put packets into the queues that their UDP ports name.  Returns whether it does.
+bool link_flow_create(const struct link_port *port);
