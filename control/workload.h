@@ -66,8 +66,8 @@ struct workload;
 struct workload_part;
 
 struct workload_ops {
-	// Check, plan and build a part: PREPARING, then PREPARED or FAILED; up to its connections to
-	// the other participants, which are being prepared at the same time.
+	// Check, plan and build a part: PREPARING, then PREPARED or FAILED; up to its connections
+	// to the other participants, which are being prepared at the same time.
 	// Owns: *ret_part until discard.  Returns 0 or -errno, when nothing was begun.
 	int (*prepare)(struct workload *workload, const struct workload_request *request,
 		struct workload_part **ret_part);

@@ -16,6 +16,7 @@
 
 #include "numa/assert.h"
 #include "tests/sim/capture.h"
+#include "tests/sim/cluster/cluster.h"
 #include "tests/sim/model.h"
 #include "tests/sim/world.h"
 
@@ -26,6 +27,7 @@ struct options {
 	uint64_t first, last;
 	bool verbose;
 	bool until; // the first violation
+	bool (*run)(uint64_t seed, bool verbose);
 	uint32_t processes;
 };
 
@@ -191,7 +193,7 @@ static int child(const struct options *o, uint64_t seed)
 		progress->current[share] = seed;
 		progress->seeds[share]++;
 		alarm(SEED_SECONDS_MAX); // dies of it: one step never ends
-		if (!run_seed(seed, o->verbose))
+		if (!o->run(seed, o->verbose))
 			note_violation(share, seed);
 	}
 	return 0;
@@ -261,6 +263,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case 'v':
 		o->verbose = true;
 		return 0;
+	case 'c':
+		o->run = cluster_run_seed;
+		return 0;
 	case 'u':
 		o->until = true;
 		return 0;
@@ -274,6 +279,9 @@ int main(int argc, char **argv)
 		{"seeds", 's', "A..B", 0, "Run these seeds (default 1..100)", 0},
 		{"seed", 'n', "N", 0, "Run one seed again, in the very same way", 0},
 		{"processes", 'p', "N", 0, "Share the seeds among N processes (default 1)", 0},
+		{"cluster", 'c', NULL, 0,
+			"Controllers and nodes, metadata and messages that fail, in place of jobs",
+			0},
 		{"until-violation", 'u', NULL, 0, "Stop at the first violation", 0},
 		{"verbose", 'v', NULL, 0, "Say what every seed runs", 0},
 		{0},
@@ -282,7 +290,7 @@ int main(int argc, char **argv)
 		"Run whole jobs in virtual time, each from a seed that chooses the job, the order "
 		"of steps, batch cuts, ring sizes, stalls and deaths, and check them.",
 		NULL, NULL, NULL};
-	struct options o = {.first = 1, .last = 100, .processes = 1};
+	struct options o = {.first = 1, .last = 100, .processes = 1, .run = run_seed};
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		-1, 0);

@@ -1,0 +1,488 @@
+#include "control/agent.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/message.h"
+#include "numa/assert.h"
+
+enum { STATE_BYTES = 256, INBOX_MAX = 4096 };
+enum { RETRY_NS_MIN = 20000000, RETRY_NS_MAX = 1000000000, FIGURES_NS = 1000000000 };
+#define CONNECT_NS 2000000000LL
+#define LEAVE_ALONE_NS 3000000000LL
+
+// A part on this node; without one of the workload's when that could not begin.
+struct agent_part {
+	char job[MESSAGE_NAME_MAX + 1];
+	uint64_t incarnation;
+	struct workload_part *work;
+	char error[STATE_BYTES];
+	enum workload_state told; // state in the last report
+};
+
+enum agent_phase { AGENT_APART, AGENT_CONNECTING, AGENT_JOINING, AGENT_JOINED };
+
+struct agent_item {
+	uint64_t peer;
+	Weir__Message *message; // NULL: opened or closed
+	bool opened;
+};
+
+struct agent {
+	struct agent_config config;
+	int64_t now_ns;
+	enum agent_phase phase;
+	uint64_t peer, term; // term: the highest that ever welcomed it
+	int64_t retry_at_ns, retry_ns, heard_ns;
+	int64_t heartbeat_ns, silence_ns;
+	uint32_t next_controller;
+	char redirect[STATE_BYTES]; // where to go next, "": the next in the list
+	uint64_t incarnation;
+	uint64_t seen; // number of the last command
+	bool due;      // a report is
+	int64_t reported_ns, figures_ns;
+	bool leaving;
+	int64_t leaving_since_ns;
+	uint32_t part_count;
+	struct agent_part parts[MESSAGE_PARTS_MAX];
+	uint32_t inbox_count;
+	struct agent_item inbox[INBOX_MAX];
+	char state[STATE_BYTES];
+};
+
+static void inbox_add(struct agent *a, struct agent_item item)
+{
+	if (a->inbox_count < INBOX_MAX)
+		a->inbox[a->inbox_count++] = item;
+	else
+		message_free(item.message); // then a command is missing, and silence will tell
+}
+
+static void on_opened(void *owner, uint64_t peer, const char *name)
+{
+	inbox_add(owner, (struct agent_item){peer, NULL, true});
+}
+
+static void on_closed(void *owner, uint64_t peer, const char *why)
+{
+	struct agent *a = owner;
+	if (peer == a->peer)
+		snprintf(a->state, sizeof(a->state), "looking for a controller: %.200s", why);
+	inbox_add(a, (struct agent_item){peer, NULL, false});
+}
+
+static void on_received(void *owner, uint64_t peer, const void *data, size_t bytes)
+{
+	Weir__Message *message = message_read(data, bytes);
+	if (message)
+		inbox_add(owner, (struct agent_item){peer, message, false});
+}
+
+struct agent *agent_create(const struct agent_config *config)
+{
+	struct agent *a = calloc(1, sizeof(*a));
+	VERIFY(a && config->controller_count > 0);
+	a->config = *config;
+	a->retry_ns = RETRY_NS_MIN;
+	a->heartbeat_ns = 200000000;
+	a->silence_ns = CONNECT_NS;
+	snprintf(a->state, sizeof(a->state), "looking for a controller");
+	config->bus->events = (struct bus_events){on_opened, on_closed, on_received, a};
+	return a;
+}
+
+static void part_drop(struct agent *a, uint32_t index)
+{
+	struct workload *workload = a->config.workload;
+	if (a->parts[index].work)
+		workload->ops->discard(workload, a->parts[index].work);
+	a->parts[index] = a->parts[--a->part_count];
+}
+
+void agent_destroy(struct agent *a)
+{
+	if (!a)
+		return;
+	while (a->part_count > 0)
+		part_drop(a, 0);
+	for (uint32_t i = 0; i < a->inbox_count; i++)
+		message_free(a->inbox[i].message);
+	free(a);
+}
+
+const char *agent_state(const struct agent *a)
+{
+	return a->state;
+}
+
+void agent_leave(struct agent *a)
+{
+	a->leaving = true;
+	a->leaving_since_ns = a->now_ns;
+	a->due = true;
+}
+
+bool agent_has_left(const struct agent *a)
+{
+	bool alone = a->phase != AGENT_JOINED && a->now_ns - a->leaving_since_ns > LEAVE_ALONE_NS;
+	return a->leaving && (a->part_count == 0 || alone);
+}
+
+// What a report says of its parts; filled per message and freed with it.
+struct told {
+	Weir__Part *parts;
+	Weir__Part **list;
+};
+
+static void fill_operators(Weir__Part *out, const struct workload_status *status)
+{
+	out->operators = calloc(status->operator_count + 1, sizeof(*out->operators));
+	VERIFY(out->operators);
+	for (uint32_t i = 0; i < status->operator_count; i++) {
+		const struct report_operator *op = &status->operators[i];
+		const struct weir_counters *counters = &op->figures.counters;
+		Weir__OperatorFigures *f = calloc(1, sizeof(*f));
+		VERIFY(f);
+		weir__operator_figures__init(f);
+		f->id = (char *)op->id;
+		f->kind = (char *)op->kind;
+		f->role = op->role;
+		f->leads = op->leads;
+		f->tasks = op->figures.tasks;
+		f->records_in = counters->records_in;
+		f->records_out = counters->records_out;
+		for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
+			f->dropped += counters->dropped[d];
+		f->busy_share = op->figures.busy_share;
+		f->backpressured_share = op->figures.backpressured_share;
+		f->results = calloc(op->result_count + 1, sizeof(*f->results));
+		VERIFY(f->results);
+		for (uint32_t r = 0; r < op->result_count; r++) {
+			f->results[r] = calloc(1, sizeof(**f->results));
+			VERIFY(f->results[r]);
+			weir__figure__init(f->results[r]);
+			f->results[r]->name = (char *)op->results[r].name;
+			f->results[r]->value = op->results[r].value;
+		}
+		f->n_results = op->result_count;
+		out->operators[out->n_operators++] = f;
+	}
+}
+
+static void free_operators(Weir__Part *part)
+{
+	for (size_t i = 0; i < part->n_operators; i++) {
+		for (size_t r = 0; r < part->operators[i]->n_results; r++)
+			free(part->operators[i]->results[r]);
+		free(part->operators[i]->results);
+		free(part->operators[i]);
+	}
+	free(part->operators);
+}
+
+static void part_status(const struct agent *a, const struct agent_part *part,
+	struct workload_status *ret_status)
+{
+	const struct workload *workload = a->config.workload;
+	*ret_status = (struct workload_status){.state = WORKLOAD_FAILED, .error = part->error};
+	if (part->work)
+		workload->ops->status(workload, part->work, ret_status);
+}
+
+static void fill_part(struct agent *a, struct agent_part *part, Weir__Part *out, bool figures)
+{
+	struct workload_status status;
+	part_status(a, part, &status);
+	weir__part__init(out);
+	out->job = part->job;
+	out->incarnation = part->incarnation;
+	out->state = (Weir__PartState)status.state;
+	out->error = (char *)(status.error ? status.error : "");
+	out->plan_hash = status.plan_hash;
+	out->progress = status.progress;
+	out->seconds = status.seconds;
+	if (figures || status.state != part->told)
+		fill_operators(out, &status);
+	part->told = status.state;
+}
+
+static struct told tell(struct agent *a, bool figures)
+{
+	struct told told = {calloc(a->part_count + 1, sizeof(*told.parts)),
+		calloc(a->part_count + 1, sizeof(*told.list))};
+	VERIFY(told.parts && told.list);
+	for (uint32_t i = 0; i < a->part_count; i++) {
+		fill_part(a, &a->parts[i], &told.parts[i], figures);
+		told.list[i] = &told.parts[i];
+	}
+	return told;
+}
+
+static void told_free(struct agent *a, struct told *told)
+{
+	for (uint32_t i = 0; i < a->part_count; i++)
+		free_operators(&told->parts[i]);
+	free(told->parts);
+	free(told->list);
+}
+
+static void send_report(struct agent *a)
+{
+	Weir__Message message = WEIR__MESSAGE__INIT;
+	Weir__Report report = WEIR__REPORT__INIT;
+	bool figures = a->now_ns - a->figures_ns >= FIGURES_NS;
+	struct told told = tell(a, figures);
+	if (figures)
+		a->figures_ns = a->now_ns;
+	a->reported_ns = a->now_ns;
+	a->due = false;
+	report.seen = a->seen;
+	report.leaving = a->leaving;
+	report.n_parts = a->part_count;
+	report.parts = told.list;
+	message.body_case = WEIR__MESSAGE__BODY_REPORT;
+	message.report = &report;
+	message_send(a->config.bus, a->peer, &message);
+	told_free(a, &told);
+}
+
+static void send_join(struct agent *a)
+{
+	Weir__Message message = WEIR__MESSAGE__INIT;
+	Weir__Join join = WEIR__JOIN__INIT;
+	Weir__NodeRecord node = WEIR__NODE_RECORD__INIT;
+	struct told told = tell(a, true);
+	node.format = MESSAGE_VERSION;
+	node.name = (char *)a->config.name;
+	node.boot = a->config.boot;
+	node.host = (char *)a->config.host;
+	node.rack = (char *)a->config.rack;
+	node.workers = a->config.workers;
+	node.n_links = a->config.link_count;
+	node.links = (char **)a->config.links;
+	join.node = &node;
+	join.n_parts = a->part_count;
+	join.parts = told.list;
+	message.body_case = WEIR__MESSAGE__BODY_JOIN;
+	message.join = &join;
+	message_send(a->config.bus, a->peer, &message);
+	told_free(a, &told);
+}
+
+// Try again later, each time after a longer pause.
+static void go_apart(struct agent *a)
+{
+	if (a->peer)
+		a->config.bus->ops->close(a->config.bus, a->peer);
+	a->peer = 0;
+	a->phase = AGENT_APART;
+	a->retry_at_ns = a->now_ns + (*a->redirect ? RETRY_NS_MIN / 4 : a->retry_ns);
+	a->retry_ns = a->retry_ns < RETRY_NS_MAX / 2 ? 2 * a->retry_ns : RETRY_NS_MAX;
+}
+
+static void connect_next(struct agent *a)
+{
+	const char *address = a->redirect;
+	if (!*address)
+		address = a->config.controllers[a->next_controller++ % a->config.controller_count];
+	a->peer = a->config.bus->ops->connect(a->config.bus, address);
+	*a->redirect = 0;
+	a->heard_ns = a->now_ns;
+	a->phase = AGENT_CONNECTING;
+	if (!a->peer)
+		go_apart(a);
+}
+
+static void welcomed(struct agent *a, const Weir__Message *m)
+{
+	if (m->term < a->term) {
+		snprintf(a->state, sizeof(a->state),
+			"looking for a controller: one of term %" PRIu64 " is out of date",
+			m->term);
+		go_apart(a);
+		return;
+	}
+	a->term = m->term;
+	a->phase = AGENT_JOINED;
+	a->incarnation = m->welcome->incarnation;
+	a->heartbeat_ns = (int64_t)m->welcome->heartbeat_ns;
+	a->silence_ns = (int64_t)m->welcome->silence_ns;
+	a->seen = 0;
+	a->due = true;
+	a->retry_ns = RETRY_NS_MIN;
+	snprintf(a->state, sizeof(a->state), "joined, term %" PRIu64 ", incarnation %" PRIx64,
+		a->term, a->incarnation);
+}
+
+static void redirected(struct agent *a, const Weir__Redirect *redirect)
+{
+	snprintf(a->state, sizeof(a->state), "looking for a controller: %.200s", redirect->reason);
+	snprintf(a->redirect, sizeof(a->redirect), "%.*s", STATE_BYTES - 1, redirect->address);
+	go_apart(a);
+}
+
+static struct agent_part *find(struct agent *a, const char *job)
+{
+	for (uint32_t i = 0; i < a->part_count; i++)
+		if (strcmp(a->parts[i].job, job) == 0)
+			return &a->parts[i];
+	return NULL;
+}
+
+// The part a command is for; another incarnation's is not touched.
+static struct agent_part *meant(struct agent *a, const char *job, uint64_t incarnation)
+{
+	struct agent_part *part = find(a, job);
+	return part && part->incarnation == incarnation ? part : NULL;
+}
+
+static void begin(struct agent *a, struct agent_part *part, const Weir__Prepare *prepare)
+{
+	struct workload *workload = a->config.workload;
+	struct workload_participant *participants =
+		calloc(prepare->n_participants, sizeof(*participants));
+	VERIFY(participants);
+	for (size_t i = 0; i < prepare->n_participants; i++) {
+		const Weir__Participant *p = prepare->participants[i];
+		participants[i] =
+			(struct workload_participant){p->node, p->incarnation, p->first_worker,
+				p->workers, (uint32_t)p->n_links, (const char *const *)p->links};
+	}
+	const struct workload_request request = {.job = part->job,
+		.text = (const char *)prepare->spec->text.data,
+		.text_bytes = prepare->spec->text.len,
+		.sets = (const char *const *)prepare->spec->sets,
+		.set_count = (uint32_t)prepare->spec->n_sets,
+		.plan_version = prepare->plan_version,
+		.incarnation = prepare->incarnation,
+		.participant_count = (uint32_t)prepare->n_participants,
+		.participants = participants,
+		.self = prepare->self};
+	int rc = workload->ops->prepare(workload, &request, &part->work);
+	if (rc < 0)
+		snprintf(part->error, sizeof(part->error), "cannot begin: %s", strerror(-rc));
+	free(participants);
+}
+
+// Known already: it was told twice. Of an older incarnation: that one is over.
+static void prepare(struct agent *a, const Weir__Prepare *prepare)
+{
+	struct agent_part *part = find(a, prepare->job);
+	if (part && part->incarnation >= prepare->incarnation)
+		return;
+	if (part)
+		part_drop(a, (uint32_t)(part - a->parts));
+	if (a->part_count == MESSAGE_PARTS_MAX)
+		return; // the controller gives up on it in time
+	part = &a->parts[a->part_count++];
+	*part = (struct agent_part){.incarnation = prepare->incarnation};
+	snprintf(part->job, sizeof(part->job), "%s", prepare->job);
+	begin(a, part, prepare);
+}
+
+static void carry_out(struct agent *a, const Weir__Message *m)
+{
+	struct workload *workload = a->config.workload;
+	struct workload_status status = {.state = WORKLOAD_NONE};
+	struct agent_part *part = NULL;
+	if (m->body_case == WEIR__MESSAGE__BODY_PREPARE)
+		prepare(a, m->prepare);
+	else // start, interrupt, publish and abort are one member
+		part = meant(a, m->start->job, m->start->incarnation);
+	if (part)
+		part_status(a, part, &status);
+	if (m->body_case == WEIR__MESSAGE__BODY_ABORT && part)
+		part_drop(a, (uint32_t)(part - a->parts));
+	else if (m->body_case == WEIR__MESSAGE__BODY_START && status.state == WORKLOAD_PREPARED)
+		workload->ops->start(workload, part->work);
+	else if (m->body_case == WEIR__MESSAGE__BODY_INTERRUPT && status.state == WORKLOAD_RUNNING)
+		workload->ops->interrupt(workload, part->work);
+	else if (m->body_case == WEIR__MESSAGE__BODY_PUBLISH &&
+		(status.state == WORKLOAD_FINISHED || status.state == WORKLOAD_INTERRUPTED))
+		workload->ops->publish(workload, part->work);
+	a->seen = m->number;
+	a->due = true;
+}
+
+static bool is_command(const Weir__Message *m)
+{
+	return m->body_case >= WEIR__MESSAGE__BODY_PREPARE &&
+		m->body_case <= WEIR__MESSAGE__BODY_ABORT;
+}
+
+static void take(struct agent *a, const struct agent_item *item)
+{
+	const Weir__Message *m = item->message;
+	if (item->peer != a->peer || a->peer == 0)
+		return;
+	a->heard_ns = a->now_ns;
+	if (item->opened && a->phase == AGENT_CONNECTING) {
+		a->phase = AGENT_JOINING;
+		send_join(a);
+	} else if (!m && !item->opened) {
+		a->peer = 0;
+		go_apart(a);
+	} else if (m && m->body_case == WEIR__MESSAGE__BODY_REDIRECT) {
+		redirected(a, m->redirect);
+	} else if (m && m->body_case == WEIR__MESSAGE__BODY_WELCOME && a->phase == AGENT_JOINING) {
+		welcomed(a, m);
+	} else if (m && is_command(m) && a->phase == AGENT_JOINED && m->term == a->term) {
+		carry_out(a, m);
+	}
+}
+
+static void take_inbox(struct agent *a)
+{
+	for (uint32_t i = 0; i < a->inbox_count; i++) {
+		struct agent_item item = a->inbox[i];
+		a->inbox[i].message = NULL;
+		take(a, &item);
+		message_free(item.message);
+	}
+	a->inbox_count = 0;
+}
+
+static bool parts_changed(struct agent *a)
+{
+	struct workload_status status;
+	for (uint32_t i = 0; i < a->part_count; i++) {
+		part_status(a, &a->parts[i], &status);
+		if (status.state != a->parts[i].told)
+			return true;
+	}
+	return false;
+}
+
+static int64_t keep_in_touch(struct agent *a)
+{
+	int64_t silent_ns = a->phase == AGENT_JOINED ? a->silence_ns : CONNECT_NS;
+	if (a->phase != AGENT_APART && a->now_ns - a->heard_ns > silent_ns) {
+		snprintf(a->state, sizeof(a->state),
+			"looking for a controller: the last one says nothing");
+		go_apart(a);
+	}
+	if (a->phase == AGENT_APART && a->now_ns >= a->retry_at_ns)
+		connect_next(a);
+	if (a->phase == AGENT_APART)
+		return a->retry_at_ns;
+	if (a->phase != AGENT_JOINED)
+		return a->heard_ns + silent_ns + 1;
+	if (a->due || a->now_ns - a->reported_ns >= a->heartbeat_ns || parts_changed(a))
+		send_report(a);
+	return a->reported_ns + a->heartbeat_ns;
+}
+
+int64_t agent_step(struct agent *a, int64_t now_ns)
+{
+	struct workload *workload = a->config.workload;
+	a->now_ns = now_ns;
+	take_inbox(a);
+	int64_t work_ns = workload->ops->step(workload, now_ns);
+	int64_t next_ns = keep_in_touch(a);
+	if (a->inbox_count > 0)
+		return now_ns;
+	return work_ns < next_ns ? work_ns : next_ns;
+}

@@ -1,0 +1,183 @@
+// What a controller is made of; for its own files alone.
+#pragma once
+
+#include "control/controller.h"
+#include "control/message.h"
+
+enum { REASON_BYTES = 256, WAITERS_MAX = 4, EVENTS_MAX = 512, PEERS_MAX = 4096 };
+
+// A record's place in metadata. It is changed only while settled: neither dirty nor being written.
+struct entry {
+	int64_t revision; // 0: not there yet
+	bool dirty, writing, remove;
+};
+
+static inline bool entry_is_settled(const struct entry *entry)
+{
+	return !entry->dirty && !entry->writing;
+}
+
+enum command { COMMAND_PREPARE, COMMAND_START, COMMAND_INTERRUPT, COMMAND_PUBLISH, COMMAND_ABORT };
+
+// A job's part on a node: what the node told, and was told.
+struct part {
+	Weir__Part *told;
+	uint32_t commands; // bit per command, sent over this connection
+	uint64_t number;   // of the last one
+	int64_t moved_ns;  // when its progress last grew
+	bool hung;         // too long ago
+};
+
+enum node_state { NODE_UNKNOWN, NODE_JOINING, NODE_ALIVE, NODE_DEAD };
+
+struct node {
+	struct entry entry;
+	Weir__NodeRecord *record;
+	enum node_state state;
+	char reason[REASON_BYTES]; // of being dead
+	bool leaving;
+	bool look;     // its parts are to be swept
+	uint64_t peer; // 0: not connected
+	uint64_t number;
+	int64_t heard_ns;
+	int64_t interval_ns, deviation_ns; // between reports, smoothed
+	int64_t swept_ns;                  // when its parts were last looked at for progress
+	struct part *parts;
+	uint32_t part_count;
+};
+
+struct waiter {
+	uint64_t peer, number;
+};
+
+enum job_wish { WISH_NONE, WISH_INTERRUPT, WISH_CANCEL };
+
+struct job_entry {
+	struct entry entry;
+	Weir__JobRecord *record;
+	Weir__JobSpec *spec; // NULL: ended, it was not kept
+	bool look;           // something changed that may let it go on
+	enum job_wish wish;
+	char waiting[REASON_BYTES];
+	int64_t prepare_until_ns;
+	struct node **nodes; // per participant; NULL where unknown
+	struct waiter waiters[WAITERS_MAX];
+	uint32_t waiter_count;
+};
+
+enum phase { PHASE_STANDBY, PHASE_LOADING, PHASE_LEADING, PHASE_RESIGNED };
+
+// The one request to metadata that is under way.
+enum ask { ASK_NOTHING, ASK_LEADER, ASK_CLAIM, ASK_LOAD, ASK_WRITE, ASK_RESIGN };
+
+struct inbox_item {
+	uint64_t peer;
+	Weir__Message *message; // NULL: closed
+	char why[REASON_BYTES]; // of being closed
+};
+
+struct event_line {
+	int64_t wall_ns;
+	char text[REASON_BYTES];
+};
+
+struct controller {
+	struct controller_config config;
+	int64_t now_ns, wall_ns;
+	// Election
+	enum phase phase;
+	bool resigning;
+	uint64_t term, seen_term; // led, 0: none; highest known
+	uint64_t counter;         // of incarnations in this term
+	int64_t leader_revision, term_revision;
+	char *leader_address; // as last read
+	int64_t lease_until_ns;
+	bool lease_lost, hint;
+	int64_t look_at_ns; // when the leader is looked up again
+	// Metadata
+	enum ask ask;
+	uint64_t request;
+	int64_t retry_ns;
+	int64_t silent_since_ns; // of metadata, 0: it answers
+	bool reload;             // what it knows of metadata may be wrong
+	bool write_alone;        // one record a transaction: a larger one was refused
+	// What it knows
+	int64_t leading_since_ns;
+	struct node **nodes; // by name
+	uint32_t node_count;
+	struct job_entry **jobs; // in the order of their submission
+	uint32_t job_count;
+	struct inbox_item *inbox;
+	uint32_t inbox_count, inbox_room;
+	uint64_t event_count;
+	struct event_line events[EVENTS_MAX];
+};
+
+// election.c
+void election_step(struct controller *c);
+void election_answered(struct controller *c, enum ask ask, enum meta_outcome outcome, int64_t rev);
+void election_listed(struct controller *c, enum meta_outcome outcome,
+	const struct meta_entry *entries, uint32_t count);
+void election_step_down(struct controller *c, const char *why);
+void election_redirect(struct controller *c, uint64_t peer, uint64_t number);
+
+// registry.c: the records in metadata
+bool registry_ask(struct controller *c, enum ask ask, int rc);
+void registry_step(struct controller *c);
+void registry_answered(struct controller *c, enum meta_outcome outcome, int64_t revision);
+void registry_load(struct controller *c, const struct meta_entry *entries, uint32_t count);
+void registry_forget(struct controller *c);
+struct node *registry_node(struct controller *c, const char *name);
+struct node *registry_add_node(struct controller *c, Weir__NodeRecord *record);
+struct job_entry *registry_job(struct controller *c, const char *id);
+struct job_entry *registry_add_job(struct controller *c, Weir__JobRecord *record,
+	Weir__JobSpec *spec);
+void job_entry_free(struct job_entry *job);
+
+// membership.c
+void membership_join(struct controller *c, uint64_t peer, const Weir__Join *join);
+void membership_report(struct controller *c, uint64_t peer, const Weir__Report *report);
+void membership_closed(struct controller *c, uint64_t peer, const char *why);
+void membership_settled(struct controller *c, struct node *node);
+void membership_step(struct controller *c);
+void membership_late(struct controller *c, int64_t late_ns);
+uint64_t controller_incarnation(struct controller *c);
+
+// parts.c: of jobs on nodes
+struct part *node_part(struct node *node, const char *job, uint64_t incarnation);
+struct part *node_add_part(struct node *node, const char *job, uint64_t incarnation);
+// What the node says it has. `seen`: of the commands, up to which; UINT64_MAX: it knows of none.
+void node_take_parts(struct controller *c, struct node *node, Weir__Part **parts, size_t count,
+	uint64_t seen);
+void node_free_parts(struct node *node);
+
+// jobs.c
+bool job_is_ended(const struct job_entry *job);
+void job_change(struct controller *c, struct job_entry *job, Weir__JobState state);
+void job_fail(struct controller *c, struct job_entry *job, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void jobs_settled(struct controller *c, struct job_entry *job);
+void jobs_step(struct controller *c);
+void jobs_look_at(struct controller *c, const struct node *node);
+const char *job_state_name(Weir__JobState state);
+
+// deploy.c
+bool deploy_choose(struct controller *c, struct job_entry *job);
+uint32_t deploy_free_workers(const struct controller *c, const struct node *node);
+void deploy_command(struct controller *c, struct job_entry *job, uint32_t index,
+	enum command command);
+void deploy_abort(struct controller *c, struct node *node, struct part *part);
+
+// requests.c
+void requests_take(struct controller *c, uint64_t peer, uint64_t number,
+	const Weir__Request *request);
+void requests_answer(struct controller *c, struct job_entry *job, const char *error);
+
+// submission.c: a job as its client sent it, checked as `weir check` does
+// Returns its record, or NULL with what is wrong in *ret_errors, for free().
+Weir__JobRecord *submission_check(const Weir__JobSpec *spec, const char *token,
+	const struct weir_operator *const *kinds, char **ret_errors);
+
+// events.c
+void events_add(struct controller *c, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));

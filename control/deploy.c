@@ -1,0 +1,183 @@
+// Choosing a job's nodes, and telling them what to do.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/controller_parts.h"
+#include "numa/assert.h"
+
+struct candidate {
+	struct node *node;
+	uint32_t free;
+	uint32_t rack_free; // of all nodes of its rack
+};
+
+uint32_t deploy_free_workers(const struct controller *c, const struct node *node)
+{
+	uint32_t busy = 0;
+	for (uint32_t i = 0; i < c->job_count; i++) {
+		const Weir__JobRecord *job = c->jobs[i]->record;
+		for (size_t k = 0; k < job->n_participants && !job_is_ended(c->jobs[i]); k++)
+			if (job->participants[k]->incarnation == node->record->incarnation)
+				busy += job->participants[k]->workers;
+	}
+	return node->record->workers > busy ? node->record->workers - busy : 0;
+}
+
+// Few racks, few nodes: what talks to each other is near. Names decide the rest.
+static int by_nearness(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+	int rack = strcmp(x->node->record->rack, y->node->record->rack);
+	if (x->rack_free != y->rack_free)
+		return x->rack_free > y->rack_free ? -1 : 1;
+	if (rack != 0)
+		return rack;
+	if (x->free != y->free)
+		return x->free > y->free ? -1 : 1;
+	return strcmp(x->node->record->name, y->node->record->name);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp((*(Weir__Participant *const *)a)->node,
+		(*(Weir__Participant *const *)b)->node);
+}
+
+static uint32_t find_candidates(const struct controller *c, struct candidate *candidates,
+	uint32_t *ret_free)
+{
+	uint32_t count = 0, free_all = 0;
+	for (uint32_t i = 0; i < c->node_count; i++) {
+		struct node *node = c->nodes[i];
+		if (node->state != NODE_ALIVE || node->leaving || !entry_is_settled(&node->entry))
+			continue;
+		uint32_t free_here = deploy_free_workers(c, node);
+		if (free_here > 0)
+			candidates[count++] = (struct candidate){node, free_here, 0};
+		free_all += free_here;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		for (uint32_t k = 0; k < count; k++)
+			if (strcmp(candidates[i].node->record->rack,
+				    candidates[k].node->record->rack) == 0)
+				candidates[i].rack_free += candidates[k].free;
+	qsort(candidates, count, sizeof(*candidates), by_nearness);
+	*ret_free = free_all;
+	return count;
+}
+
+static Weir__Participant *participant_of(const struct node *node, uint32_t workers)
+{
+	Weir__Participant p = WEIR__PARTICIPANT__INIT;
+	p.node = node->record->name;
+	p.incarnation = node->record->incarnation;
+	p.workers = workers;
+	p.n_links = node->record->n_links;
+	p.links = node->record->links;
+	return record_copy(&p);
+}
+
+static void take_nodes(struct job_entry *job, const struct candidate *candidates, uint32_t count,
+	uint32_t wanted)
+{
+	Weir__JobRecord *record = job->record;
+	record->participants = calloc(count + 1, sizeof(*record->participants));
+	VERIFY(record->participants);
+	for (uint32_t i = 0; i < count && wanted > 0; i++) {
+		uint32_t take = candidates[i].free < wanted ? candidates[i].free : wanted;
+		record->participants[record->n_participants++] =
+			participant_of(candidates[i].node, take);
+		wanted -= take;
+	}
+	qsort(record->participants, record->n_participants, sizeof(*record->participants), by_name);
+	for (size_t i = 1; i < record->n_participants; i++)
+		record->participants[i]->first_worker = record->participants[i - 1]->first_worker +
+			record->participants[i - 1]->workers;
+}
+
+// Give the job its participants; else say in `waiting` what it waits for.
+bool deploy_choose(struct controller *c, struct job_entry *job)
+{
+	uint32_t free_workers, wanted = job->record->workers;
+	struct candidate *candidates = calloc(c->node_count + 1, sizeof(*candidates));
+	VERIFY(candidates);
+	uint32_t count = find_candidates(c, candidates, &free_workers);
+	if (wanted == 0)
+		wanted = free_workers < MESSAGE_WORKERS_MAX ? free_workers : MESSAGE_WORKERS_MAX;
+	bool chosen = wanted > 0 && wanted <= free_workers;
+	*job->waiting = 0;
+	if (chosen)
+		take_nodes(job, candidates, count, wanted);
+	else
+		snprintf(job->waiting, sizeof(job->waiting), "%u worker%s; %u %s free",
+			wanted ? wanted : 1, wanted > 1 ? "s" : "", free_workers,
+			free_workers == 1 ? "is" : "are");
+	free(candidates);
+	return chosen;
+}
+
+static void send_command(struct controller *c, struct node *node, struct part *part,
+	enum command command, Weir__Message *message)
+{
+	part->commands |= 1u << command;
+	part->number = ++node->number;
+	message->term = c->term;
+	message->number = part->number;
+	message_send(c->config.bus, node->peer, message);
+}
+
+static void send_to_part(struct controller *c, struct node *node, struct part *part,
+	enum command command)
+{
+	static const Weir__Message__BodyCase bodies[] = {
+		[COMMAND_START] = WEIR__MESSAGE__BODY_START,
+		[COMMAND_INTERRUPT] = WEIR__MESSAGE__BODY_INTERRUPT,
+		[COMMAND_PUBLISH] = WEIR__MESSAGE__BODY_PUBLISH,
+		[COMMAND_ABORT] = WEIR__MESSAGE__BODY_ABORT};
+	Weir__Message message = WEIR__MESSAGE__INIT;
+	Weir__Command body = WEIR__COMMAND__INIT;
+	body.job = part->told->job;
+	body.incarnation = part->told->incarnation;
+	message.body_case = bodies[command];
+	message.start = &body; // all of them are the same member
+	send_command(c, node, part, command, &message);
+}
+
+static void send_prepare(struct controller *c, struct job_entry *job, uint32_t index,
+	struct part *part)
+{
+	Weir__Message message = WEIR__MESSAGE__INIT;
+	Weir__Prepare prepare = WEIR__PREPARE__INIT;
+	prepare.job = job->record->id;
+	prepare.incarnation = job->record->incarnation;
+	prepare.plan_version = job->record->plan_version;
+	prepare.spec = job->spec;
+	prepare.n_participants = job->record->n_participants;
+	prepare.participants = job->record->participants;
+	prepare.self = index;
+	message.body_case = WEIR__MESSAGE__BODY_PREPARE;
+	message.prepare = &prepare;
+	send_command(c, job->nodes[index], part, COMMAND_PREPARE, &message);
+}
+
+void deploy_command(struct controller *c, struct job_entry *job, uint32_t index,
+	enum command command)
+{
+	struct node *node = job->nodes[index];
+	struct part *part = node_part(node, job->record->id, job->record->incarnation);
+	if (!part)
+		part = node_add_part(node, job->record->id, job->record->incarnation);
+	if (part->commands & 1u << command)
+		return;
+	if (command == COMMAND_PREPARE)
+		send_prepare(c, job, index, part);
+	else
+		send_to_part(c, node, part, command);
+}
+
+void deploy_abort(struct controller *c, struct node *node, struct part *part)
+{
+	if (!(part->commands & 1u << COMMAND_ABORT))
+		send_to_part(c, node, part, COMMAND_ABORT);
+}

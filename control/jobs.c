@@ -1,0 +1,299 @@
+// The life of a job. A state is acted on once it is written, and it is left only by another write;
+// the ended states are final.
+//
+//   submitted → preparing → running → publishing → finished, interrupted
+//                         any but publishing → cancelled; any → failed
+//
+// A job that is publishing fails only when a part's output is lost for certain: until then a node
+// that is silent may have been told to publish.
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/controller_parts.h"
+#include "numa/assert.h"
+
+// What the participants of a job came to.
+struct tally {
+	uint32_t prepared, ended, published, lost;
+	bool interrupted, differs, leaving;
+	uint64_t plan_hash;
+	char why[REASON_BYTES]; // the first failure, with its node
+};
+
+static const char *const state_names[] = {"submitted", "preparing", "running", "publishing",
+	"finished", "interrupted", "cancelled", "failed"};
+
+const char *job_state_name(Weir__JobState state)
+{
+	return state_names[state];
+}
+
+static bool state_is_ended(Weir__JobState state)
+{
+	return state >= WEIR__JOB_STATE__JOB_FINISHED;
+}
+
+bool job_is_ended(const struct job_entry *job)
+{
+	return state_is_ended(job->record->state);
+}
+
+void job_change(struct controller *c, struct job_entry *job, Weir__JobState state)
+{
+	VERIFY(!job_is_ended(job) && entry_is_settled(&job->entry));
+	ASSERT(state >= job->record->state);
+	job->record->state = state;
+	job->record->term = c->term;
+	if (state_is_ended(state))
+		job->record->ended_at = c->wall_ns;
+	job->entry.dirty = true;
+}
+
+void job_fail(struct controller *c, struct job_entry *job, const char *format, ...)
+{
+	char why[MESSAGE_TEXT_MAX];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(why, sizeof(why), format, arguments);
+	va_end(arguments);
+	text_set(&job->record->error, why);
+	job_change(c, job, WEIR__JOB_STATE__JOB_FAILED);
+}
+
+void jobs_settled(struct controller *c, struct job_entry *job)
+{
+	const Weir__JobRecord *record = job->record;
+	job->look = true;
+	events_add(c, "job %s is %s%s%s", record->id, job_state_name(record->state),
+		*record->error ? ": " : "", record->error);
+	job->prepare_until_ns = c->now_ns + c->config.prepare_ns;
+	if (job_is_ended(job) || record->interrupt || job->wish == WISH_NONE)
+		requests_answer(c, job, NULL);
+	for (uint32_t i = 0; i < c->node_count && job_is_ended(job); i++)
+		c->nodes[i]->look = true;
+}
+
+void jobs_look_at(struct controller *c, const struct node *node)
+{
+	for (uint32_t i = 0; i < c->job_count; i++) {
+		struct job_entry *job = c->jobs[i];
+		job->look |= job->record->state == WEIR__JOB_STATE__JOB_SUBMITTED;
+		for (uint32_t k = 0; k < job->record->n_participants && !job->look; k++)
+			job->look =
+				strcmp(job->record->participants[k]->node, node->record->name) == 0;
+	}
+}
+
+static void find_nodes(struct controller *c, struct job_entry *job)
+{
+	free(job->nodes);
+	job->nodes = calloc(job->record->n_participants + 1, sizeof(*job->nodes));
+	VERIFY(job->nodes);
+	for (uint32_t i = 0; i < job->record->n_participants; i++)
+		job->nodes[i] = registry_node(c, job->record->participants[i]->node);
+}
+
+static bool is_replaced(const struct node *node, const Weir__Participant *participant)
+{
+	return !node ||
+		(entry_is_settled(&node->entry) &&
+			node->record->incarnation != participant->incarnation);
+}
+
+static void note(struct tally *tally, const Weir__Participant *participant, const char *what,
+	const char *why)
+{
+	if (!*tally->why)
+		snprintf(tally->why, sizeof(tally->why), "node %.96s %s%s%.120s", participant->node,
+			what, *why ? ": " : "", why);
+}
+
+static void count_part(struct tally *tally, const Weir__Participant *participant,
+	const struct part *part)
+{
+	const Weir__Part *told = part->told;
+	if (told->state == WEIR__PART_STATE__PART_FAILED)
+		note(tally, participant, "failed", told->error);
+	if (part->hung)
+		note(tally, participant, "does not move", "a worker hangs");
+	if (told->state < WEIR__PART_STATE__PART_PREPARED)
+		return;
+	if (tally->prepared == 0)
+		tally->plan_hash = told->plan_hash;
+	tally->differs |= told->plan_hash != tally->plan_hash;
+	tally->prepared++;
+	tally->ended += told->state >= WEIR__PART_STATE__PART_FINISHED;
+	tally->interrupted |= told->state == WEIR__PART_STATE__PART_INTERRUPTED;
+}
+
+// Have a part do what the job's state asks for, unless it was told to over this connection.
+static void drive_part(struct controller *c, struct job_entry *job, uint32_t i,
+	const struct part *part)
+{
+	Weir__JobState state = job->record->state;
+	if (!part && state == WEIR__JOB_STATE__JOB_PREPARING) {
+		deploy_command(c, job, i, COMMAND_PREPARE);
+		return;
+	}
+	if (!part || state != WEIR__JOB_STATE__JOB_RUNNING)
+		return;
+	if (part->told->state == WEIR__PART_STATE__PART_PREPARED)
+		deploy_command(c, job, i, COMMAND_START);
+	if (part->told->state == WEIR__PART_STATE__PART_RUNNING && job->record->interrupt)
+		deploy_command(c, job, i, COMMAND_INTERRUPT);
+}
+
+static void look_at_part(struct controller *c, struct job_entry *job, uint32_t i,
+	struct tally *tally)
+{
+	const Weir__JobRecord *record = job->record;
+	const Weir__Participant *participant = record->participants[i];
+	struct node *node = job->nodes[i];
+	if (is_replaced(node, participant)) {
+		note(tally, participant, "died", node ? "its process was replaced" : "");
+		return;
+	}
+	if (node->state == NODE_DEAD)
+		note(tally, participant, "died", node->reason);
+	if (node->state != NODE_ALIVE)
+		return;
+	struct part *part = node_part(node, record->id, record->incarnation);
+	if (!part && record->state == WEIR__JOB_STATE__JOB_RUNNING)
+		note(tally, participant, "lost its part", "");
+	tally->leaving |= node->leaving;
+	if (part)
+		count_part(tally, participant, part);
+	if (!*tally->why)
+		drive_part(c, job, i, part);
+}
+
+static void look_at_deployed(struct controller *c, struct job_entry *job)
+{
+	struct tally tally = {0};
+	Weir__JobRecord *record = job->record;
+	bool preparing = record->state == WEIR__JOB_STATE__JOB_PREPARING;
+	for (uint32_t i = 0; i < record->n_participants; i++)
+		look_at_part(c, job, i, &tally);
+	bool all = tally.prepared == record->n_participants;
+	if (*tally.why) {
+		job_fail(c, job, "%s", tally.why);
+	} else if (tally.differs) {
+		job_fail(c, job, "nodes plan the job differently; run one version of weir on all");
+	} else if (preparing && all) {
+		record->plan_hash = tally.plan_hash;
+		job_change(c, job, WEIR__JOB_STATE__JOB_RUNNING);
+	} else if (preparing && (tally.leaving || c->now_ns > job->prepare_until_ns)) {
+		job_fail(c, job,
+			tally.leaving ? "a node leaves" : "a node did not prepare in time");
+	} else if (!preparing && tally.ended == record->n_participants) {
+		record->was_interrupted = tally.interrupted;
+		job_change(c, job, WEIR__JOB_STATE__JOB_PUBLISHING);
+	} else if (!preparing && tally.leaving && !record->interrupt) {
+		record->interrupt = true;
+		job->entry.dirty = true;
+	}
+}
+
+static void publish_part(struct controller *c, struct job_entry *job, uint32_t i,
+	struct tally *tally)
+{
+	const Weir__Participant *participant = job->record->participants[i];
+	struct node *node = job->nodes[i];
+	struct part *part =
+		node ? node_part(node, job->record->id, job->record->incarnation) : NULL;
+	if (is_replaced(node, participant) || (!part && node->state == NODE_ALIVE)) {
+		note(tally, participant, "died before it published", "");
+		tally->lost++;
+	} else if (part && part->told->state == WEIR__PART_STATE__PART_FAILED) {
+		note(tally, participant, "could not publish", part->told->error);
+		tally->lost++;
+	} else if (part && part->told->state == WEIR__PART_STATE__PART_PUBLISHED) {
+		tally->published++;
+	} else if (part && node->state == NODE_ALIVE) {
+		deploy_command(c, job, i, COMMAND_PUBLISH);
+	} else {
+		snprintf(job->waiting, sizeof(job->waiting), "node %.96s, to publish",
+			participant->node);
+	}
+}
+
+static void look_at_publishing(struct controller *c, struct job_entry *job)
+{
+	struct tally tally = {0};
+	uint32_t count = (uint32_t)job->record->n_participants;
+	*job->waiting = 0;
+	for (uint32_t i = 0; i < count; i++)
+		publish_part(c, job, i, &tally);
+	if (tally.published + tally.lost < count)
+		return;
+	*job->waiting = 0;
+	if (tally.lost > 0)
+		job_fail(c, job, "%s; %u of %u nodes have published their output", tally.why,
+			tally.published, count);
+	else
+		job_change(c, job,
+			job->record->was_interrupted ? WEIR__JOB_STATE__JOB_INTERRUPTED
+						     : WEIR__JOB_STATE__JOB_FINISHED);
+}
+
+static void look_at_submitted(struct controller *c, struct job_entry *job)
+{
+	if (!job->spec) {
+		job_fail(c, job, "its text is lost from metadata");
+		return;
+	}
+	if (deploy_choose(c, job)) {
+		job->record->incarnation = controller_incarnation(c);
+		job->record->plan_version = 1;
+		job_change(c, job, WEIR__JOB_STATE__JOB_PREPARING);
+	}
+}
+
+// What a user wishes comes first.
+static bool grant_wish(struct controller *c, struct job_entry *job)
+{
+	enum job_wish wish = job->wish;
+	Weir__JobState state = job->record->state;
+	job->wish = WISH_NONE;
+	if (wish == WISH_NONE)
+		return false;
+	if (state >= WEIR__JOB_STATE__JOB_PUBLISHING) {
+		requests_answer(c, job, "the job ends already; see its status");
+		return false;
+	}
+	if (wish == WISH_CANCEL || state < WEIR__JOB_STATE__JOB_RUNNING) {
+		job_change(c, job, WEIR__JOB_STATE__JOB_CANCELLED);
+	} else {
+		job->record->interrupt = true;
+		job->entry.dirty = true;
+	}
+	return true;
+}
+
+static void look_at(struct controller *c, struct job_entry *job)
+{
+	job->look = false;
+	if (grant_wish(c, job) || job_is_ended(job))
+		return;
+	find_nodes(c, job);
+	if (job->record->state == WEIR__JOB_STATE__JOB_SUBMITTED)
+		look_at_submitted(c, job);
+	else if (job->record->state == WEIR__JOB_STATE__JOB_PUBLISHING)
+		look_at_publishing(c, job);
+	else
+		look_at_deployed(c, job);
+}
+
+void jobs_step(struct controller *c)
+{
+	for (uint32_t i = 0; i < c->job_count; i++) {
+		struct job_entry *job = c->jobs[i];
+		bool late = job->record->state == WEIR__JOB_STATE__JOB_PREPARING &&
+			c->now_ns > job->prepare_until_ns;
+		if ((job->look || late) && entry_is_settled(&job->entry))
+			look_at(c, job);
+	}
+}

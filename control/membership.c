@@ -1,0 +1,278 @@
+// Which nodes there are, under which incarnation, and which of them live. A connection that breaks
+// is certain and acted on at once; silence is suspected by a threshold that follows the jitter of
+// a node's reports; a part that stops moving in a node that goes on reporting counts as silent.
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/controller_parts.h"
+#include "numa/assert.h"
+
+enum { JITTER_FACTOR = 8, SMOOTH_INTERVAL = 8, SMOOTH_DEVIATION = 4, THRESHOLDS_MAX = 10 };
+
+// Incarnations carry the term in their upper half, so that they only grow, whoever leads.
+uint64_t controller_incarnation(struct controller *c)
+{
+	ASSERT(c->term < UINT32_MAX && c->counter < UINT32_MAX);
+	return c->term << 32 | ++c->counter;
+}
+
+static struct node *node_of(struct controller *c, uint64_t peer)
+{
+	for (uint32_t i = 0; i < c->node_count; i++)
+		if (c->nodes[i]->peer == peer)
+			return c->nodes[i];
+	return NULL;
+}
+
+static int64_t silence_ns(const struct controller *c, const struct node *node)
+{
+	int64_t least = c->config.silence_ns;
+	int64_t wanted = node->interval_ns + JITTER_FACTOR * node->deviation_ns;
+	if (wanted < least)
+		return least;
+	return wanted < THRESHOLDS_MAX * least ? wanted : THRESHOLDS_MAX * least;
+}
+
+static void heard(struct controller *c, struct node *node)
+{
+	int64_t interval = c->now_ns - node->heard_ns;
+	int64_t off = interval - node->interval_ns;
+	node->heard_ns = c->now_ns;
+	if (interval < c->config.heartbeat_ns / 2) // said at once, because something changed
+		return;
+	node->interval_ns += off / SMOOTH_INTERVAL;
+	node->deviation_ns += ((off < 0 ? -off : off) - node->deviation_ns) / SMOOTH_DEVIATION;
+}
+
+static void die(struct controller *c, struct node *node, const char *why)
+{
+	events_add(c, "node %s is dead: %s", node->record->name, why);
+	snprintf(node->reason, sizeof(node->reason), "%s", why);
+	if (node->peer)
+		c->config.bus->ops->close(c->config.bus, node->peer);
+	node->peer = 0;
+	node->state = NODE_DEAD;
+	jobs_look_at(c, node);
+}
+
+static void welcome(struct controller *c, struct node *node)
+{
+	Weir__Message message = WEIR__MESSAGE__INIT;
+	Weir__Welcome body = WEIR__WELCOME__INIT;
+	body.incarnation = node->record->incarnation;
+	body.heartbeat_ns = (uint64_t)c->config.heartbeat_ns;
+	body.silence_ns = (uint64_t)c->config.silence_ns;
+	message.term = c->term;
+	message.body_case = WEIR__MESSAGE__BODY_WELCOME;
+	message.welcome = &body;
+	message_send(c->config.bus, node->peer, &message);
+	node->state = NODE_ALIVE;
+	node->heard_ns = c->now_ns;
+	node->interval_ns = c->config.heartbeat_ns;
+	node->deviation_ns = 0;
+	node->look = true;
+	events_add(c, "node %s joined, incarnation %" PRIx64 ", %u workers", node->record->name,
+		node->record->incarnation, node->record->workers);
+}
+
+void membership_settled(struct controller *c, struct node *node)
+{
+	if (node->state == NODE_JOINING && entry_is_settled(&node->entry))
+		welcome(c, node);
+}
+
+static bool same_links(const Weir__NodeRecord *a, const Weir__NodeRecord *b)
+{
+	bool same = a->n_links == b->n_links;
+	for (size_t i = 0; i < a->n_links && same; i++)
+		same = strcmp(a->links[i], b->links[i]) == 0;
+	return same;
+}
+
+static bool same_record(const Weir__NodeRecord *a, const Weir__NodeRecord *b)
+{
+	return a->boot == b->boot && strcmp(a->host, b->host) == 0 &&
+		strcmp(a->rack, b->rack) == 0 && a->workers == b->workers && same_links(a, b);
+}
+
+// A process not seen before is another incarnation, and its record is written before it is
+// welcomed.
+static void change_record(struct controller *c, struct node *node, const Weir__NodeRecord *told)
+{
+	Weir__NodeRecord *record = record_copy(told);
+	record->format = MESSAGE_VERSION;
+	record->incarnation = node->record->incarnation;
+	if (record->incarnation == 0 || node->record->boot != told->boot)
+		record->incarnation = controller_incarnation(c);
+	ASSERT(record->incarnation >= node->record->incarnation);
+	record_free(node->record);
+	node->record = record;
+	node->entry.dirty = true;
+}
+
+static void refuse(struct controller *c, uint64_t peer, const char *why)
+{
+	Weir__Message message = WEIR__MESSAGE__INIT;
+	Weir__Redirect redirect = WEIR__REDIRECT__INIT;
+	redirect.reason = (char *)why;
+	message.body_case = WEIR__MESSAGE__BODY_REDIRECT;
+	message.redirect = &redirect;
+	message_send(c->config.bus, peer, &message);
+}
+
+static struct node *node_for(struct controller *c, const Weir__NodeRecord *told)
+{
+	struct node *node = registry_node(c, told->name);
+	if (node)
+		return node;
+	Weir__NodeRecord record = WEIR__NODE_RECORD__INIT;
+	record.format = MESSAGE_VERSION;
+	record.name = told->name;
+	record.workers = told->workers;
+	return registry_add_node(c, record_copy(&record));
+}
+
+static void take_connection(struct controller *c, struct node *node, uint64_t peer)
+{
+	if (node->peer && node->peer != peer)
+		c->config.bus->ops->close(c->config.bus, node->peer);
+	node->peer = peer;
+	node->number = 0;
+	node->leaving = false;
+	node->state = NODE_JOINING;
+	for (uint32_t i = 0; i < node->part_count; i++) {
+		node->parts[i].commands = 0;
+		node->parts[i].number = 0;
+	}
+}
+
+void membership_join(struct controller *c, uint64_t peer, const Weir__Join *join)
+{
+	struct node *node = node_for(c, join->node);
+	if (!node) {
+		refuse(c, peer, "the cluster has as many nodes as it can have");
+		return;
+	}
+	bool other = node->record->boot != join->node->boot;
+	if (!entry_is_settled(&node->entry) || (other && node->peer)) {
+		refuse(c, peer, "a node of this name is connected; give each a name of its own");
+		return;
+	}
+	take_connection(c, node, peer);
+	if (other)
+		node_free_parts(node);
+	node_take_parts(c, node, join->parts, join->n_parts, UINT64_MAX);
+	if (same_record(node->record, join->node) && node->entry.revision != 0)
+		welcome(c, node);
+	else
+		change_record(c, node, join->node);
+}
+
+static void acknowledge(struct controller *c, struct node *node)
+{
+	Weir__Message message = WEIR__MESSAGE__INIT;
+	Weir__Acknowledge body = WEIR__ACKNOWLEDGE__INIT;
+	message.term = c->term;
+	message.body_case = WEIR__MESSAGE__BODY_ACKNOWLEDGE;
+	message.acknowledge = &body;
+	message_send(c->config.bus, node->peer, &message);
+}
+
+void membership_report(struct controller *c, uint64_t peer, const Weir__Report *report)
+{
+	struct node *node = node_of(c, peer);
+	if (!node || node->state != NODE_ALIVE)
+		return;
+	heard(c, node);
+	if (report->leaving && !node->leaving) {
+		events_add(c, "node %s leaves", node->record->name);
+		node->leaving = true;
+		node->look = true;
+	}
+	node_take_parts(c, node, report->parts, report->n_parts, report->seen);
+	acknowledge(c, node);
+}
+
+void membership_closed(struct controller *c, uint64_t peer, const char *why)
+{
+	struct node *node = node_of(c, peer);
+	if (!node)
+		return;
+	node->peer = 0;
+	if (c->phase == PHASE_LEADING)
+		die(c, node, node->leaving && node->part_count == 0 ? "it has left" : why);
+	else
+		node->state = NODE_UNKNOWN;
+}
+
+static void check_silence(struct controller *c, struct node *node)
+{
+	char why[REASON_BYTES];
+	int64_t since_ns = node->state == NODE_UNKNOWN ? c->leading_since_ns : node->heard_ns;
+	int64_t silent_ns = c->now_ns - since_ns;
+	// One that has to find a new leader first gets the time for that.
+	int64_t limit_ns = silence_ns(c, node) * (node->state == NODE_UNKNOWN ? 3 : 1);
+	if (silent_ns <= limit_ns)
+		return;
+	snprintf(why, sizeof(why), "nothing heard for %" PRId64 " ms", silent_ns / 1000000);
+	die(c, node, why);
+}
+
+// A part that is running moves, even without input.
+static void check_progress(struct controller *c, struct node *node)
+{
+	if (c->now_ns - node->swept_ns < c->config.silence_ns / 4)
+		return;
+	node->swept_ns = c->now_ns;
+	for (uint32_t i = 0; i < node->part_count; i++) {
+		struct part *part = &node->parts[i];
+		bool hung = part->told->state == WEIR__PART_STATE__PART_RUNNING &&
+			c->now_ns - part->moved_ns > 2 * silence_ns(c, node);
+		if (hung && !part->hung)
+			node->look = true;
+		part->hung = hung;
+	}
+}
+
+// Parts of jobs that have ended, or of an incarnation that has been replaced, are to go.
+static void sweep(struct controller *c, struct node *node)
+{
+	for (uint32_t i = 0; i < node->part_count; i++) {
+		struct part *part = &node->parts[i];
+		struct job_entry *job = registry_job(c, part->told->job);
+		if (job && !entry_is_settled(&job->entry))
+			continue; // its settling will have this node looked at again
+		if (!job || job_is_ended(job) ||
+			job->record->incarnation != part->told->incarnation)
+			deploy_abort(c, node, part);
+	}
+}
+
+void membership_step(struct controller *c)
+{
+	for (uint32_t i = 0; i < c->node_count; i++) {
+		struct node *node = c->nodes[i];
+		if (node->state == NODE_ALIVE || node->state == NODE_UNKNOWN)
+			check_silence(c, node);
+		if (node->state != NODE_ALIVE)
+			continue;
+		check_progress(c, node);
+		if (!node->look)
+			continue;
+		node->look = false;
+		sweep(c, node);
+		jobs_look_at(c, node);
+	}
+}
+
+void membership_late(struct controller *c, int64_t late_ns)
+{
+	c->leading_since_ns += late_ns;
+	for (uint32_t i = 0; i < c->node_count; i++) {
+		struct node *node = c->nodes[i];
+		node->heard_ns += late_ns;
+		for (uint32_t k = 0; k < node->part_count; k++)
+			node->parts[k].moved_ns += late_ns;
+	}
+}

@@ -1,0 +1,96 @@
+// The parts of jobs that a node has, as it told and as it was told.
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/controller_parts.h"
+#include "numa/assert.h"
+
+struct part *node_part(struct node *node, const char *job, uint64_t incarnation)
+{
+	for (uint32_t i = 0; i < node->part_count; i++) {
+		Weir__Part *told = node->parts[i].told;
+		if (told->incarnation == incarnation && strcmp(told->job, job) == 0)
+			return &node->parts[i];
+	}
+	return NULL;
+}
+
+static struct part *append(struct node *node, Weir__Part *told)
+{
+	node->parts = realloc(node->parts, (node->part_count + 1) * sizeof(*node->parts));
+	VERIFY(node->parts);
+	node->parts[node->part_count] = (struct part){.told = told};
+	return &node->parts[node->part_count++];
+}
+
+struct part *node_add_part(struct node *node, const char *job, uint64_t incarnation)
+{
+	Weir__Part part = WEIR__PART__INIT;
+	part.job = (char *)job;
+	part.incarnation = incarnation;
+	return append(node, record_copy(&part));
+}
+
+// Figures come now and then; between, the last ones stay.
+static void keep_operators(Weir__Part *told, Weir__Part *before)
+{
+	if (told->n_operators > 0)
+		return;
+	told->n_operators = before->n_operators;
+	told->operators = before->operators;
+	before->n_operators = 0;
+	before->operators = NULL;
+}
+
+// Returns whether anything changed that a job may wait for.
+static bool take_part(struct controller *c, struct node *node, const Weir__Part *told)
+{
+	struct part *part = node_part(node, told->job, told->incarnation);
+	if (!part) {
+		append(node, record_copy(told))->moved_ns = c->now_ns;
+		return true;
+	}
+	Weir__Part *before = part->told;
+	bool changed = before->state != told->state;
+	if (changed || before->progress != told->progress)
+		part->moved_ns = c->now_ns;
+	part->told = record_copy(told);
+	keep_operators(part->told, before);
+	record_free(before);
+	return changed;
+}
+
+static bool is_among(const struct part *part, Weir__Part **parts, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (parts[i]->incarnation == part->told->incarnation &&
+			strcmp(parts[i]->job, part->told->job) == 0)
+			return true;
+	return false;
+}
+
+void node_take_parts(struct controller *c, struct node *node, Weir__Part **parts, size_t count,
+	uint64_t seen)
+{
+	bool changed = false;
+	for (size_t i = 0; i < count; i++)
+		changed |= take_part(c, node, parts[i]);
+	for (uint32_t i = node->part_count; i-- > 0;) {
+		struct part *part = &node->parts[i];
+		if (is_among(part, parts, count) || part->number > seen)
+			continue;
+		record_free(part->told);
+		*part = node->parts[--node->part_count];
+		changed = true;
+	}
+	node->look |= changed;
+}
+
+void node_free_parts(struct node *node)
+{
+	for (uint32_t i = 0; i < node->part_count; i++)
+		record_free(node->parts[i].told);
+	free(node->parts);
+	node->parts = NULL;
+	node->part_count = 0;
+}

@@ -1,0 +1,160 @@
+// One seed's cluster: production controllers and agents as processes of one virtual world, with
+// metadata, bus and workloads that fail as the seed says, and a ledger that watches them.
+#pragma once
+
+#include "control/agent.h"
+#include "control/controller.h"
+#include "control/message.h"
+#include "tests/sim/cluster/vtime.h"
+#include "tests/sim/random.h"
+
+enum {
+	CONTROLLERS_MAX = 3,
+	NODES_MAX = 6,
+	PROCESSES_MAX_SIM = CONTROLLERS_MAX + NODES_MAX + 1, // and the client
+	CLIENT_JOBS_MAX = 24,
+	LEDGER_TERMS_MAX = 4096,
+};
+
+#define MS 1000000LL
+
+enum role { ROLE_CONTROLLER, ROLE_NODE, ROLE_CLIENT };
+
+struct cluster;
+struct sim_bus;
+struct sim_meta;
+struct sim_work;
+
+// A process: its machine lives from start to crash; paused, it gets nothing until it is woken.
+struct process {
+	struct cluster *cluster;
+	enum role role;
+	uint32_t index; // of all
+	char name[8];   // also its address
+	bool up, paused, leaving;
+	uint64_t boot; // grows with every start
+	int64_t wake_ns;
+	bool step_asked;
+	struct sim_bus *bus;
+	struct sim_meta *meta;
+	struct sim_work *work;
+	struct controller *controller;
+	struct agent *agent;
+	bool meta_cut; // it cannot reach metadata
+	bool tainted;  // its workers hang
+};
+
+struct conn;
+struct stored { // a key of metadata
+	char key[META_KEY_MAX];
+	void *value;
+	size_t bytes;
+	int64_t revision;
+	uint64_t lease; // 0: none
+};
+
+struct lease {
+	uint64_t id;
+	int64_t until_ns;
+};
+
+// Metadata's side of the world.
+struct server {
+	int64_t revision;
+	struct stored *keys;
+	size_t count, room;
+	struct lease leases[64];
+	uint32_t lease_count;
+	uint64_t lease_next;
+	bool gone;
+	int64_t delay_ns; // at most, of each way
+};
+
+struct published {
+	char job[MESSAGE_NAME_MAX + 1];
+	uint64_t incarnation;
+	uint32_t process;
+};
+
+struct client_job {
+	char token[32];
+	char id[MESSAGE_NAME_MAX + 1]; // once known
+	bool done;
+};
+
+struct client {
+	uint64_t peer, number;
+	bool opened;
+	int64_t asked_ns;
+	uint32_t target; // controller asked
+	uint32_t submitted;
+	struct client_job jobs[CLIENT_JOBS_MAX];
+	enum { CLIENT_IDLE, CLIENT_SUBMIT, CLIENT_CANCEL } doing;
+	uint32_t about; // job
+	bool publish;
+};
+
+struct cluster {
+	struct vtime time;
+	struct random random;
+	uint64_t seed;
+	bool verbose;
+	uint32_t controllers, nodes, count; // processes
+	struct process processes[PROCESSES_MAX_SIM];
+	bool cut[PROCESSES_MAX_SIM][PROCESSES_MAX_SIM]; // from, to
+	struct conn *conns;
+	uint64_t conn_next;
+	struct server server;
+	struct client client;
+	uint64_t boot_next;
+	bool faults; // they still happen
+	bool ending; // the world is being taken down
+	uint32_t fault_count;
+	int64_t delay_ns; // of messages, at most
+	uint64_t term_boots[LEDGER_TERMS_MAX];
+	struct published *published;
+	size_t published_count;
+	uint32_t ended_count, finished_count;
+	bool violated;
+};
+
+// Run one seed.  Returns whether all held; says on stderr what did not.
+bool cluster_run_seed(uint64_t seed, bool verbose);
+
+__attribute__((format(printf, 2, 3))) void cluster_violate(struct cluster *c, const char *format,
+	...);
+void process_wake(struct process *p); // have it stepped soon
+bool process_runs(const struct process *p);
+
+// bus.c
+struct bus *sim_bus_create(struct process *p);
+struct bus *sim_bus_of(struct process *p);
+void sim_bus_destroy(struct process *p);
+void sim_bus_crash(struct process *p, bool silent);  // silent: nobody is told
+void sim_bus_break(struct cluster *c, uint32_t nth); // a connection, for no reason
+void sim_bus_end(struct cluster *c);
+
+// meta.c
+struct meta *sim_meta_create(struct process *p);
+void sim_meta_destroy(struct process *p);
+void sim_meta_server_start(struct cluster *c);
+void sim_meta_end(struct cluster *c);
+const struct stored *sim_meta_find(const struct cluster *c, const char *key);
+
+// work.c
+struct workload *sim_work_create(struct process *p);
+void sim_work_destroy(struct process *p);
+uint32_t sim_work_parts(const struct process *p);
+
+// client.c
+void sim_client_start(struct process *p);
+void sim_client_step(struct process *p, bool quiet);
+
+// ledger.c
+void ledger_write(struct cluster *c, const struct stored *before, const struct meta_put *put);
+void ledger_term(struct cluster *c, const struct process *p);
+void ledger_start(struct cluster *c, const struct process *p, const char *job,
+	uint64_t incarnation);
+void ledger_publish(struct cluster *c, const struct process *p, const char *job,
+	uint64_t incarnation);
+bool ledger_is_quiet(const struct cluster *c, const char **ret_why);

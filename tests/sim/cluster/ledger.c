@@ -1,0 +1,188 @@
+// What must hold, whatever fails: checked at every write of metadata, at every step that shows a
+// leader, at everything that shows outside, and at the end.
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "numa/assert.h"
+#include "tests/sim/cluster/cluster.h"
+
+static bool is_ended(const Weir__JobRecord *job)
+{
+	return job->state >= WEIR__JOB_STATE__JOB_FINISHED;
+}
+
+static uint32_t published_by(const struct cluster *c, const Weir__JobRecord *job)
+{
+	uint32_t count = 0;
+	for (size_t i = 0; i < c->published_count; i++)
+		count += strcmp(c->published[i].job, job->id) == 0 &&
+			c->published[i].incarnation == job->incarnation;
+	return count;
+}
+
+static bool may_follow(Weir__JobState from, Weir__JobState to)
+{
+	static const uint32_t next[] = {
+		[WEIR__JOB_STATE__JOB_SUBMITTED] = 1u << WEIR__JOB_STATE__JOB_SUBMITTED |
+			1u << WEIR__JOB_STATE__JOB_PREPARING |
+			1u << WEIR__JOB_STATE__JOB_CANCELLED | 1u << WEIR__JOB_STATE__JOB_FAILED,
+		[WEIR__JOB_STATE__JOB_PREPARING] = 1u << WEIR__JOB_STATE__JOB_RUNNING |
+			1u << WEIR__JOB_STATE__JOB_CANCELLED | 1u << WEIR__JOB_STATE__JOB_FAILED,
+		[WEIR__JOB_STATE__JOB_RUNNING] = 1u << WEIR__JOB_STATE__JOB_RUNNING |
+			1u << WEIR__JOB_STATE__JOB_PUBLISHING |
+			1u << WEIR__JOB_STATE__JOB_CANCELLED | 1u << WEIR__JOB_STATE__JOB_FAILED,
+		[WEIR__JOB_STATE__JOB_PUBLISHING] = 1u << WEIR__JOB_STATE__JOB_FINISHED |
+			1u << WEIR__JOB_STATE__JOB_INTERRUPTED | 1u << WEIR__JOB_STATE__JOB_FAILED,
+		[WEIR__JOB_STATE__JOB_FAILED] = 0,
+	};
+	return next[from] & 1u << to;
+}
+
+static void check_end(struct cluster *c, const Weir__JobRecord *job)
+{
+	bool whole = job->state == WEIR__JOB_STATE__JOB_FINISHED ||
+		job->state == WEIR__JOB_STATE__JOB_INTERRUPTED;
+	c->ended_count++;
+	c->finished_count += whole;
+	if (whole && published_by(c, job) != job->n_participants)
+		cluster_violate(c, "job %s ended well before all had published", job->id);
+	if (job->state == WEIR__JOB_STATE__JOB_CANCELLED && published_by(c, job) > 0)
+		cluster_violate(c, "job %s was cancelled after it had published", job->id);
+}
+
+static void check_job(struct cluster *c, const struct stored *before, const struct meta_put *put)
+{
+	Weir__JobRecord *was = before ? job_record_read(before->value, before->bytes) : NULL;
+	Weir__JobRecord *is = put->value ? job_record_read(put->value, put->bytes) : NULL;
+	if (put->value && !is)
+		cluster_violate(c, "%s: a record that cannot be read", put->key);
+	else if (!is && was && !is_ended(was))
+		cluster_violate(c, "job %s was removed before it had ended", was->id);
+	else if (was && is && is_ended(was))
+		cluster_violate(c, "job %s changed after it had ended, from %d to %d", is->id,
+			was->state, is->state);
+	else if (was && is && !may_follow(was->state, is->state))
+		cluster_violate(c, "job %s went from state %d to %d", is->id, was->state,
+			is->state);
+	else if (was && is && is->term < was->term)
+		cluster_violate(c, "job %s was written by a leader of an older term", is->id);
+	else if (was && is && is->incarnation < was->incarnation)
+		cluster_violate(c, "job %s: its incarnation shrank", is->id);
+	else if (is && is_ended(is))
+		check_end(c, is);
+	record_free(was);
+	record_free(is);
+}
+
+static void check_node(struct cluster *c, const struct stored *before, const struct meta_put *put)
+{
+	Weir__NodeRecord *was = before ? node_record_read(before->value, before->bytes) : NULL;
+	Weir__NodeRecord *is = put->value ? node_record_read(put->value, put->bytes) : NULL;
+	if (!is)
+		cluster_violate(c, "%s: a record that is removed or cannot be read", put->key);
+	else if (was && is->incarnation < was->incarnation)
+		cluster_violate(c, "node %s: its incarnation shrank", is->name);
+	else if (was && (is->boot == was->boot) != (is->incarnation == was->incarnation))
+		cluster_violate(c, "node %s: process and incarnation do not go together", is->name);
+	record_free(was);
+	record_free(is);
+}
+
+void ledger_write(struct cluster *c, const struct stored *before, const struct meta_put *put)
+{
+	if (strncmp(put->key, "weir/jobs/", 10) == 0)
+		check_job(c, before, put);
+	else if (strncmp(put->key, "weir/nodes/", 11) == 0)
+		check_node(c, before, put);
+}
+
+void ledger_term(struct cluster *c, const struct process *p)
+{
+	uint64_t term = controller_term(p->controller);
+	if (term == 0)
+		return;
+	VERIFY(term < LEDGER_TERMS_MAX);
+	if (c->term_boots[term] != 0 && c->term_boots[term] != p->boot)
+		cluster_violate(c, "term %" PRIu64 " has two leaders", term);
+	c->term_boots[term] = p->boot;
+}
+
+static Weir__JobRecord *job_of(const struct cluster *c, const char *id)
+{
+	char key[META_KEY_MAX];
+	snprintf(key, sizeof(key), "weir/jobs/%s", id);
+	const struct stored *found = sim_meta_find(c, key);
+	return found ? job_record_read(found->value, found->bytes) : NULL;
+}
+
+// A leader of the past may still have one started; but never before all are prepared, and never
+// under an incarnation that was not written.
+void ledger_start(struct cluster *c, const struct process *p, const char *job, uint64_t incarnation)
+{
+	Weir__JobRecord *record = job_of(c, job);
+	if (record && record->incarnation == incarnation && record->plan_hash == 0)
+		cluster_violate(c, "job %s was started on %s before all had prepared", job,
+			p->name);
+	if (record && record->incarnation < incarnation)
+		cluster_violate(c, "job %s was started on %s before that was written", job,
+			p->name);
+	record_free(record);
+}
+
+void ledger_publish(struct cluster *c, const struct process *p, const char *job,
+	uint64_t incarnation)
+{
+	Weir__JobRecord *record = job_of(c, job);
+	if (!record || record->state != WEIR__JOB_STATE__JOB_PUBLISHING ||
+		record->incarnation != incarnation)
+		cluster_violate(c, "job %s published on %s in state %d", job, p->name,
+			record ? (int)record->state : -1);
+	for (size_t i = 0; i < c->published_count; i++)
+		if (strcmp(c->published[i].job, job) == 0 && c->published[i].process == p->index)
+			cluster_violate(c, "job %s published on %s twice", job, p->name);
+	c->published = realloc(c->published, (c->published_count + 1) * sizeof(*c->published));
+	VERIFY(c->published);
+	struct published *entry = &c->published[c->published_count++];
+	*entry = (struct published){.incarnation = incarnation, .process = p->index};
+	strcpy(entry->job, job);
+	record_free(record);
+}
+
+static bool all_ended(const struct cluster *c)
+{
+	bool ended = true;
+	for (size_t i = 0; i < c->server.count && ended; i++) {
+		const struct stored *key = &c->server.keys[i];
+		if (strncmp(key->key, "weir/jobs/", 10) != 0)
+			continue;
+		Weir__JobRecord *job = job_record_read(key->value, key->bytes);
+		ended = job && is_ended(job);
+		record_free(job);
+	}
+	return ended;
+}
+
+// Nothing is left to do: one leads, every node has joined and holds no part, every job has ended.
+bool ledger_is_quiet(const struct cluster *c, const char **ret_why)
+{
+	uint32_t leaders = 0, joined = 0, parts = 0, known = 0;
+	for (uint32_t i = 0; i < c->count; i++) {
+		const struct process *p = &c->processes[i];
+		leaders += p->role == ROLE_CONTROLLER && p->up && controller_term(p->controller);
+		joined += p->role == ROLE_NODE && p->up &&
+			!strncmp(agent_state(p->agent), "joined", 6);
+		parts += sim_work_parts(p);
+	}
+	for (uint32_t i = 0; i < c->client.submitted; i++)
+		known += c->client.jobs[i].done;
+	*ret_why = leaders != 1                ? "not one leads"
+		: joined != c->nodes           ? "not every node has joined"
+		: known != c->client.submitted ? "a submission was not answered"
+		: !all_ended(c)                ? "not every job has ended"
+		: parts != 0                   ? "nodes hold parts of jobs that have ended"
+					       : NULL;
+	return *ret_why == NULL;
+}

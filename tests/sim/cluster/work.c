@@ -1,0 +1,164 @@
+// The workload of the simulated world: parts that take their time, fail now and then, and do
+// nothing. What they do that shows outside is told to the ledger.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/message.h"
+#include "numa/assert.h"
+#include "tests/sim/cluster/cluster.h"
+
+struct workload_part {
+	struct workload_part *next;
+	char job[MESSAGE_NAME_MAX + 1];
+	uint64_t incarnation, plan_hash, progress;
+	enum workload_state state;
+	int64_t until_ns; // of the state, INT64_MAX: it stays
+	const char *error;
+};
+
+struct sim_work {
+	struct workload workload;
+	struct process *process;
+	struct workload_part *parts;
+};
+
+static uint64_t hash_of(const struct workload_request *r)
+{
+	uint64_t hash = r->text_bytes + r->plan_version;
+	for (uint32_t i = 0; i < r->participant_count; i++)
+		hash = hash * 0x9E3779B97F4A7C15ULL + r->participants[i].incarnation * 31 +
+			r->participants[i].workers * 7 + r->participants[i].first_worker;
+	return hash;
+}
+
+static int64_t soon(struct process *p, uint64_t least_ms, uint64_t most_ms)
+{
+	return p->cluster->time.now_ns +
+		(int64_t)random_in(&p->cluster->random, least_ms, most_ms) * MS;
+}
+
+static int work_prepare(struct workload *workload, const struct workload_request *request,
+	struct workload_part **ret_part)
+{
+	struct sim_work *w = (struct sim_work *)workload;
+	struct process *p = w->process;
+	if (p->cluster->faults && random_chance(&p->cluster->random, 10))
+		return -ENOMEM;
+	struct workload_part *part = calloc(1, sizeof(*part));
+	VERIFY(part && strcmp(request->participants[request->self].node, p->name) == 0);
+	strcpy(part->job, request->job);
+	part->incarnation = request->incarnation;
+	part->plan_hash = hash_of(request);
+	part->state = WORKLOAD_PREPARING;
+	part->until_ns = soon(p, 1, 80);
+	part->next = w->parts;
+	w->parts = part;
+	*ret_part = part;
+	return 0;
+}
+
+static void work_start(struct workload *workload, struct workload_part *part)
+{
+	struct process *p = ((struct sim_work *)workload)->process;
+	VERIFY(part->state == WORKLOAD_PREPARED);
+	ledger_start(p->cluster, p, part->job, part->incarnation);
+	part->state = WORKLOAD_RUNNING;
+	part->until_ns = soon(p, 50, 6000);
+}
+
+static void work_interrupt(struct workload *workload, struct workload_part *part)
+{
+	struct process *p = ((struct sim_work *)workload)->process;
+	VERIFY(part->state == WORKLOAD_RUNNING);
+	part->progress |= 1ULL << 63; // notes that it was
+	part->until_ns = soon(p, 1, 30);
+}
+
+static void work_publish(struct workload *workload, struct workload_part *part)
+{
+	struct process *p = ((struct sim_work *)workload)->process;
+	VERIFY(part->state == WORKLOAD_FINISHED || part->state == WORKLOAD_INTERRUPTED);
+	ledger_publish(p->cluster, p, part->job, part->incarnation);
+	part->state = WORKLOAD_PUBLISHING;
+	part->until_ns = soon(p, 1, 50);
+}
+
+static void work_discard(struct workload *workload, struct workload_part *part)
+{
+	struct sim_work *w = (struct sim_work *)workload;
+	struct workload_part **at = &w->parts;
+	while (*at != part)
+		at = &(*at)->next;
+	*at = part->next;
+	free(part);
+}
+
+static void work_status(const struct workload *workload, const struct workload_part *part,
+	struct workload_status *ret_status)
+{
+	*ret_status = (struct workload_status){.state = part->state,
+		.error = part->error,
+		.plan_hash = part->plan_hash,
+		.progress = part->progress};
+}
+
+static void advance(struct process *p, struct workload_part *part)
+{
+	struct cluster *c = p->cluster;
+	bool fails = c->faults && random_chance(&c->random, 15);
+	part->until_ns = INT64_MAX;
+	if (fails) {
+		part->error = "it could not";
+		part->state = WORKLOAD_FAILED;
+	} else if (part->state == WORKLOAD_PREPARING) {
+		part->state = WORKLOAD_PREPARED;
+	} else if (part->state == WORKLOAD_RUNNING) {
+		part->state = part->progress >> 63 ? WORKLOAD_INTERRUPTED : WORKLOAD_FINISHED;
+	} else if (part->state == WORKLOAD_PUBLISHING) {
+		part->state = WORKLOAD_PUBLISHED;
+	}
+}
+
+static int64_t work_step(struct workload *workload, int64_t now_ns)
+{
+	struct sim_work *w = (struct sim_work *)workload;
+	int64_t next_ns = INT64_MAX;
+	for (struct workload_part *part = w->parts; part; part = part->next) {
+		if (w->process->tainted && part->state == WORKLOAD_RUNNING)
+			continue;
+		if (part->until_ns <= now_ns)
+			advance(w->process, part);
+		part->progress++;
+		next_ns = part->until_ns < next_ns ? part->until_ns : next_ns;
+	}
+	return next_ns;
+}
+
+static const struct workload_ops ops = {work_prepare, work_start, work_interrupt, work_publish,
+	work_discard, work_status, work_step, NULL};
+
+struct workload *sim_work_create(struct process *p)
+{
+	p->work = calloc(1, sizeof(*p->work));
+	VERIFY(p->work);
+	p->work->workload.ops = &ops;
+	p->work->process = p;
+	return &p->work->workload;
+}
+
+uint32_t sim_work_parts(const struct process *p)
+{
+	uint32_t count = 0;
+	for (struct workload_part *part = p->work ? p->work->parts : NULL; part; part = part->next)
+		count++;
+	return count;
+}
+
+void sim_work_destroy(struct process *p)
+{
+	while (p->work && p->work->parts)
+		work_discard(&p->work->workload, p->work->parts);
+	free(p->work);
+	p->work = NULL;
+}

@@ -1,0 +1,354 @@
+// The world: processes that start, crash, sleep and wake, and what else the seed has go wrong.
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "numa/assert.h"
+#include "tests/sim/cluster/cluster.h"
+
+enum { FAULTS_MS = 30000, CALM_MS = 60000, TICK_MS = 20 };
+
+static const char *const controller_names[] = {"c0", "c1", "c2"};
+
+void cluster_violate(struct cluster *c, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	fprintf(stderr, "seed %" PRIu64 ", %.3f s: ", c->seed, (double)c->time.now_ns / 1e9);
+	vfprintf(stderr, format, arguments);
+	fputc('\n', stderr);
+	va_end(arguments);
+	c->violated = true;
+}
+
+__attribute__((format(printf, 2, 3))) static void say(const struct cluster *c, const char *format,
+	...)
+{
+	va_list arguments;
+	if (!c->verbose)
+		return;
+	va_start(arguments, format);
+	fprintf(stderr, "%9.3f s: ", (double)c->time.now_ns / 1e9);
+	vfprintf(stderr, format, arguments);
+	fputc('\n', stderr);
+	va_end(arguments);
+}
+
+bool process_runs(const struct process *p)
+{
+	return p->up && !p->paused;
+}
+
+static void step(void *owner, void *argument);
+
+static void step_at(struct process *p, int64_t at_ns)
+{
+	if (p->step_asked && p->wake_ns <= at_ns)
+		return;
+	p->step_asked = true;
+	p->wake_ns = at_ns;
+	vtime_at(&p->cluster->time, at_ns, step, p, NULL);
+}
+
+void process_wake(struct process *p)
+{
+	step_at(p, p->cluster->time.now_ns);
+}
+
+static void step(void *owner, void *argument)
+{
+	struct process *p = owner;
+	int64_t now_ns = p->cluster->time.now_ns, next_ns = INT64_MAX;
+	if (!process_runs(p) || !p->step_asked || now_ns < p->wake_ns)
+		return;
+	p->step_asked = false;
+	if (p->controller) {
+		next_ns = controller_step(p->controller, now_ns, now_ns);
+		ledger_term(p->cluster, p);
+	} else if (p->agent) {
+		next_ns = agent_step(p->agent, now_ns);
+	}
+	if (next_ns < INT64_MAX)
+		step_at(p, next_ns > now_ns ? next_ns : now_ns + 1000);
+}
+
+static void start(struct process *p)
+{
+	struct cluster *c = p->cluster;
+	if (p->up)
+		return;
+	p->up = true;
+	p->paused = p->meta_cut = p->tainted = p->step_asked = p->leaving = false;
+	p->boot = ++c->boot_next;
+	say(c, "%s starts", p->name);
+	if (p->role == ROLE_CONTROLLER) {
+		const struct controller_config config = {.name = p->name,
+			.address = p->name,
+			.boot = p->boot,
+			.bus = sim_bus_create(p),
+			.meta = sim_meta_create(p),
+			.kinds = weir_operators,
+			.lease_ns = 2000 * MS,
+			.heartbeat_ns = 200 * MS,
+			.silence_ns = 1500 * MS,
+			.prepare_ns = 10000 * MS,
+			.ended_max = 8};
+		p->controller = controller_create(&config);
+	} else {
+		const struct agent_config config = {.name = p->name,
+			.host = p->name,
+			.rack = p->index % 2 ? "odd" : "even",
+			.boot = p->boot,
+			.workers = 2,
+			.controllers = controller_names,
+			.controller_count = c->controllers,
+			.bus = sim_bus_create(p),
+			.workload = sim_work_create(p)};
+		p->agent = agent_create(&config);
+	}
+	process_wake(p);
+}
+
+static void crash(struct process *p, bool silent)
+{
+	if (!p->up)
+		return;
+	say(p->cluster, "%s crashes%s", p->name, silent ? " with its host" : "");
+	p->up = p->paused = false;
+	sim_bus_crash(p, silent);
+	controller_destroy(p->controller);
+	p->controller = NULL;
+	agent_destroy(p->agent);
+	p->agent = NULL;
+	sim_work_destroy(p);
+	sim_bus_destroy(p);
+	sim_meta_destroy(p);
+}
+
+static void start_again(void *owner, void *argument)
+{
+	if (!((struct process *)owner)->cluster->ending)
+		start(owner);
+}
+
+static void wake_up(void *owner, void *argument)
+{
+	struct process *p = owner;
+	if (!p->paused)
+		return;
+	say(p->cluster, "%s wakes up", p->name);
+	p->paused = false;
+	p->step_asked = false;
+	process_wake(p);
+}
+
+static void heal(void *owner, void *argument)
+{
+	struct cluster *c = owner;
+	say(c, "the network heals");
+	memset(c->cut, 0, sizeof(c->cut));
+}
+
+static void server_back(void *owner, void *argument)
+{
+	struct cluster *c = owner;
+	c->server.gone = false;
+	c->server.delay_ns = 2 * MS;
+}
+
+static void meta_back(void *owner, void *argument)
+{
+	((struct process *)owner)->meta_cut = false;
+}
+
+static void resume(void *owner, void *argument)
+{
+	((struct process *)owner)->tainted = false;
+}
+
+static int64_t later(struct cluster *c, uint64_t least_ms, uint64_t most_ms)
+{
+	return c->time.now_ns + (int64_t)random_in(&c->random, least_ms, most_ms) * MS;
+}
+
+static struct process *some(struct cluster *c, uint32_t first, uint32_t count)
+{
+	return &c->processes[first + random_in(&c->random, 0, count - 1)];
+}
+
+// Full, one-way, or of some pairs only.
+static void partition(struct cluster *c)
+{
+	uint32_t kind = (uint32_t)random_in(&c->random, 0, 2);
+	struct process *p = some(c, 0, c->count - 1);
+	say(c, "partition %u around %s", kind, p->name);
+	for (uint32_t i = 0; i < c->count; i++) {
+		bool pair = kind != 2 || random_chance(&c->random, 500);
+		c->cut[p->index][i] |= pair;
+		c->cut[i][p->index] |= pair && kind != 1;
+	}
+	vtime_at(&c->time, later(c, 100, 8000), heal, c, NULL);
+}
+
+static void fault_process(struct cluster *c, struct process *p)
+{
+	bool silent = random_chance(&c->random, 300);
+	switch (random_in(&c->random, 0, 3)) {
+	case 0:
+	case 1:
+		crash(p, silent);
+		vtime_at(&c->time, later(c, 50, 6000), start_again, p, NULL);
+		break;
+	case 2:
+		if (!p->up)
+			return;
+		say(c, "%s sleeps", p->name);
+		p->paused = true;
+		vtime_at(&c->time, later(c, 10, 8000), wake_up, p, NULL);
+		break;
+	default:
+		say(c, "%s hangs, or is cut from metadata", p->name);
+		p->tainted = true;
+		p->meta_cut = true;
+		vtime_at(&c->time, later(c, 10, 6000), meta_back, p, NULL);
+		vtime_at(&c->time, later(c, 10, 6000), resume, p, NULL);
+	}
+}
+
+static void fault_server(struct cluster *c)
+{
+	c->server.gone = random_chance(&c->random, 500);
+	c->server.delay_ns = (int64_t)random_in(&c->random, 1, 600) * MS;
+	say(c, "metadata is %s", c->server.gone ? "gone" : "slow");
+	vtime_at(&c->time, later(c, 100, 9000), server_back, c, NULL);
+}
+
+// Often another fault comes right behind, while the first is being dealt with.
+static void fault(void *owner, void *argument)
+{
+	struct cluster *c = owner;
+	if (!c->faults)
+		return;
+	c->fault_count++;
+	switch (random_in(&c->random, 0, 7)) {
+	case 0:
+	case 1:
+		fault_process(c, some(c, 0, c->controllers));
+		break;
+	case 2:
+	case 3:
+		fault_process(c, some(c, c->controllers, c->nodes));
+		break;
+	case 4:
+		partition(c);
+		break;
+	case 5:
+		fault_server(c);
+		break;
+	case 6:
+		sim_bus_break(c, (uint32_t)random_in(&c->random, 0, c->nodes));
+		break;
+	default:
+		c->delay_ns = (int64_t)random_in(&c->random, 0, 300) * MS;
+	}
+	vtime_at(&c->time, random_chance(&c->random, 300) ? later(c, 1, 150) : later(c, 100, 6000),
+		fault, c, NULL);
+}
+
+static void tick(void *owner, void *argument)
+{
+	struct cluster *c = owner;
+	if (c->ending)
+		return;
+	sim_client_step(&c->processes[c->count - 1], !c->faults);
+	vtime_at(&c->time, c->time.now_ns + TICK_MS * MS, tick, c, NULL);
+}
+
+static void calm(struct cluster *c)
+{
+	say(c, "all faults end");
+	c->faults = false;
+	heal(c, NULL);
+	server_back(c, NULL);
+	c->delay_ns = MS;
+	for (uint32_t i = 0; i < c->count - 1; i++) {
+		struct process *p = &c->processes[i];
+		start(p);
+		wake_up(p, NULL);
+		p->meta_cut = p->tainted = false;
+	}
+}
+
+static void create(struct cluster *c, uint64_t seed)
+{
+	c->seed = seed;
+	c->random.state = seed;
+	c->controllers = (uint32_t)random_in(&c->random, 1, CONTROLLERS_MAX);
+	c->nodes = (uint32_t)random_in(&c->random, 1, NODES_MAX);
+	c->count = c->controllers + c->nodes + 1;
+	c->delay_ns = (int64_t)random_in(&c->random, 0, 5) * MS;
+	c->server.delay_ns = 2 * MS;
+	c->faults = true;
+	for (uint32_t i = 0; i < c->count; i++) {
+		struct process *p = &c->processes[i];
+		*p = (struct process){.cluster = c, .index = i};
+		p->role = i < c->controllers ? ROLE_CONTROLLER
+			: i + 1 < c->count   ? ROLE_NODE
+					     : ROLE_CLIENT;
+		snprintf(p->name, sizeof(p->name), "%c%u", "cnu"[p->role],
+			p -> role == ROLE_NODE ? i - c -> controllers : i);
+		if (p->role == ROLE_CLIENT)
+			sim_client_start(p);
+	}
+	c->processes[c->count - 1].up = true;
+	sim_meta_server_start(c);
+	for (uint32_t i = 0; i < c->count - 1; i++)
+		vtime_at(&c->time, later(c, 0, 300), start_again, &c->processes[i], NULL);
+	tick(c, NULL);
+	vtime_at(&c->time, later(c, 500, 5000), fault, c, NULL);
+}
+
+// Everything is taken down, and what is still under way is let run out.
+static void destroy(struct cluster *c)
+{
+	c->ending = true;
+	c->verbose = false;
+	for (uint32_t i = 0; i < c->count; i++)
+		crash(&c->processes[i], false);
+	while (vtime_next(&c->time, INT64_MAX)) {
+	}
+	vtime_destroy(&c->time);
+	sim_bus_end(c);
+	sim_meta_end(c);
+	free(c->published);
+}
+
+static void run_until(struct cluster *c, int64_t until_ns)
+{
+	while (!c->violated && vtime_next(&c->time, until_ns)) {
+	}
+}
+
+bool cluster_run_seed(uint64_t seed, bool verbose)
+{
+	struct cluster *c = calloc(1, sizeof(*c));
+	const char *why = NULL;
+	VERIFY(c);
+	c->verbose = verbose;
+	create(c, seed);
+	run_until(c, FAULTS_MS * MS);
+	calm(c);
+	int64_t until_ns = c->time.now_ns + CALM_MS * MS;
+	while (!c->violated && !ledger_is_quiet(c, &why) && c->time.now_ns < until_ns)
+		run_until(c, c->time.now_ns + 100 * MS);
+	if (!c->violated && why)
+		cluster_violate(c, "%d s after the last fault %s", CALM_MS / 1000, why);
+	say(c, "%u faults, %u jobs ended, %u of them well", c->fault_count, c->ended_count,
+		c->finished_count);
+	bool good = !c->violated;
+	destroy(c);
+	free(c);
+	return good;
+}
