@@ -11,7 +11,7 @@ enum { FRAME_VERSION = 1, FRAME_HEADER_BYTES = 64, FRAME_BYTES_MAX = 60 << 10 };
 
 enum frame_type { FRAME_DATA = 1, FRAME_WATERMARK, FRAME_BARRIER, FRAME_END, FRAME_TYPE_LIMIT };
 
-// Little-endian, as it lies in the frame.
+// Little-endian, as it lies in the frame. Behind a link's headers it lies at any even address.
 struct frame_header {
 	uint8_t version;
 	uint8_t type;
@@ -28,7 +28,7 @@ struct frame_header {
 	int64_t watermark;
 	uint32_t epoch;
 	uint32_t key_id;
-};
+} __attribute__((packed, aligned(2)));
 static_assert(sizeof(struct frame_header) == FRAME_HEADER_BYTES, "pinned");
 
 // What a receiver expects of a frame of its channel.

@@ -1,0 +1,134 @@
+#include "dataplane/outlet.h"
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "dataplane/session.h"
+#include "numa/assert.h"
+
+void outlet_create(struct outlet *o, struct channel *channel, struct session *session)
+{
+	*o = (struct outlet){.channel = channel, .session = session};
+}
+
+void outlet_release(struct outlet *o, struct rte_mbuf **frames, uint32_t count)
+{
+	ASSERT(count <= o->in_flight);
+	o->in_flight -= count;
+	uint32_t given = rte_ring_sp_enqueue_bulk(o->channel->back, (void **)frames, count, NULL);
+	VERIFY(given == count); // the ring has room for all the channel's mbufs
+}
+
+void outlet_destroy(struct outlet *o)
+{
+	ASSERT(o->in_flight == 0);
+	uint32_t count = o->staged_count - o->staged_at;
+	o->in_flight = count;
+	if (count != 0)
+		outlet_release(o, o->staged + o->staged_at, count);
+	o->staged_at = o->staged_count = 0;
+}
+
+void outlet_begin(struct outlet *o, struct session *session)
+{
+	o->session = session;
+	o->announced = o->granted = false;
+	o->data_sent = o->control_sent = o->data_limit = o->control_limit = 0;
+}
+
+// Absolute values: a message that is overtaken by a later one says nothing new.
+void outlet_message(struct outlet *o, const struct session_message *message)
+{
+	struct channel *channel = o->channel;
+	o->stats.grants++;
+	if (message->data_limit > o->data_limit)
+		o->data_limit = message->data_limit;
+	if (message->control_limit > o->control_limit)
+		o->control_limit = message->control_limit;
+	if (message->snapshot_number >
+		atomic_load_explicit(&channel->snapshot_number, memory_order_relaxed))
+		atomic_store_explicit(&channel->snapshot_number, message->snapshot_number,
+			memory_order_release); // pairs sender_trim
+	if (!o->granted) {
+		o->wanted = message->wanted;
+		o->rewind_due |= o->started;
+	}
+	o->granted = true;
+}
+
+bool outlet_rewind(struct outlet *o, uint64_t *ret_number)
+{
+	if (!o->rewind_due || !o->granted)
+		return false;
+	o->rewind_due = false;
+	o->stats.rewinds++;
+	*ret_number = o->wanted;
+	return true;
+}
+
+static bool announce(struct outlet *o, int64_t now_ns)
+{
+	struct channel_name name = channel_name_of(o->channel);
+	struct session_message message = {.kind = MESSAGE_OPEN,
+		.job = name.job,
+		.channel = name.channel,
+		.plan_version = name.plan_version};
+	return session_tell(o->session, &message, now_ns);
+}
+
+// Take frames in hand.  Returns whether there are any.
+static bool stage(struct outlet *o)
+{
+	if (o->staged_at < o->staged_count)
+		return true;
+	o->staged_at = 0;
+	o->staged_count = rte_ring_sc_dequeue_burst(o->channel->forward, (void **)o->staged,
+		CHANNEL_BURST, NULL);
+	return o->staged_count != 0;
+}
+
+// Marks have credit of their own: data that may not go does not hold up the barrier behind what
+// went.
+static bool take_credit(struct outlet *o, const struct frame_header *h)
+{
+	bool control = h->type != FRAME_DATA;
+	uint64_t *sent = control ? &o->control_sent : &o->data_sent;
+	if (*sent >= (control ? o->control_limit : o->data_limit))
+		return false;
+	(*sent)++;
+	return true;
+}
+
+static bool send_one(struct outlet *o, int64_t now_ns)
+{
+	struct rte_mbuf *mbuf = o->staged[o->staged_at];
+	struct frame_header *h = rte_pktmbuf_mtod(mbuf, struct frame_header *);
+	if (!take_credit(o, h)) {
+		o->stats.blocked++;
+		return false;
+	}
+	mbuf->data_len = (uint16_t)h->length;
+	mbuf->pkt_len = h->length;
+	if (!o->channel->config.checksum) // else the sender has set it
+		h->crc32c = frame_crc(h, h->length);
+	o->staged_at++;
+	o->in_flight++;
+	o->started = true;
+	o->stats.frames++;
+	o->stats.bytes += h->length;
+	session_send(o->session, mbuf, o, now_ns);
+	return true;
+}
+
+uint32_t outlet_step(struct outlet *o, uint32_t frames_max, int64_t now_ns)
+{
+	if (!o->announced)
+		o->announced = announce(o, now_ns);
+	if (!o->granted || !stage(o))
+		return 0;
+	uint32_t room = session_room(o->session, now_ns), sent = 0;
+	room = room < frames_max ? room : frames_max;
+	while (sent < room && stage(o) && send_one(o, now_ns))
+		sent++;
+	return sent;
+}

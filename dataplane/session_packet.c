@@ -1,0 +1,98 @@
+#include "dataplane/session_packet.h"
+
+#include <rte_hash_crc.h>
+#include <stddef.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "dataplane/frame.h"
+#include "numa/assert.h"
+
+const char *const session_drop_names[SESSION_DROP_COUNT] = {
+#define X(id, name) name,
+	SESSION_DROPS(X)
+#undef X
+};
+
+uint32_t session_packet_crc(const struct session_header *h)
+{
+	const uint8_t *at = (const uint8_t *)h;
+	uint32_t crc = 0xFFFFFFFFu, last;
+	for (uint32_t i = 0; i < 56; i += 8) {
+		uint64_t word;
+		memcpy(&word, at + i, sizeof(word));
+		crc = rte_hash_crc_8byte(word, crc);
+	}
+	static_assert(offsetof(struct session_header, crc32c) == 60, "covered but for itself");
+	memcpy(&last, at + 56, sizeof(last));
+	crc = rte_hash_crc_4byte(last, crc);
+	if (h->type != SESSION_FRAME)
+		crc = rte_hash_crc(at + SESSION_HEADER_BYTES, h->length, crc);
+	return crc ^ 0xFFFFFFFFu;
+}
+
+uint64_t session_incarnation(uint64_t leader_boot, uint64_t other_boot)
+{
+	uint64_t both[2] = {leader_boot, other_boot};
+	return XXH3_64bits(both, sizeof(both));
+}
+
+static enum session_drop check_frame(const uint8_t *at, uint32_t bytes)
+{
+	struct frame_header h;
+	if (bytes < FRAME_HEADER_BYTES)
+		return SESSION_DROP_LENGTH;
+	memcpy(&h, at, sizeof(h));
+	if (h.length != bytes || h.version != FRAME_VERSION || h.type < FRAME_DATA ||
+		h.type >= FRAME_TYPE_LIMIT)
+		return SESSION_DROP_FRAME;
+	return SESSION_DROP_COUNT;
+}
+
+static enum session_drop check_messages(const uint8_t *at, uint32_t bytes)
+{
+	struct session_message m;
+	if (bytes == 0 || bytes % sizeof(m) != 0 || bytes / sizeof(m) > SESSION_MESSAGES_MAX)
+		return SESSION_DROP_LENGTH;
+	for (uint32_t i = 0; i < bytes; i += sizeof(m)) {
+		memcpy(&m, at + i, sizeof(m));
+		if (m.kind == 0 || m.kind >= MESSAGE_KIND_LIMIT)
+			return SESSION_DROP_MESSAGE;
+	}
+	return SESSION_DROP_COUNT;
+}
+
+static enum session_drop check_payload(const struct session_header *h, const uint8_t *at)
+{
+	switch ((enum session_type)h->type) {
+	case SESSION_FRAME:
+		return check_frame(at, h->length);
+	case SESSION_MESSAGES:
+		return check_messages(at, h->length);
+	case SESSION_ACK:
+		return h->length % 8 != 0 ? SESSION_DROP_LENGTH : SESSION_DROP_COUNT;
+	case SESSION_HELLO:
+	case SESSION_HELLO_ACK:
+		return h->length != sizeof(struct session_greeting) ? SESSION_DROP_LENGTH
+								    : SESSION_DROP_COUNT;
+	case SESSION_TYPE_LIMIT:
+		break;
+	}
+	return SESSION_DROP_VERSION;
+}
+
+enum session_drop session_packet_check(const void *packet, uint32_t bytes)
+{
+	const struct session_header *h = packet;
+	if (bytes < SESSION_HEADER_BYTES)
+		return SESSION_DROP_SHORT;
+	if (h->version != SESSION_VERSION || h->type == 0 || h->type >= SESSION_TYPE_LIMIT ||
+		h->reserved != 0 || h->key_id != 0)
+		return SESSION_DROP_VERSION;
+	if (h->length != bytes - SESSION_HEADER_BYTES)
+		return h->length > bytes - SESSION_HEADER_BYTES ? SESSION_DROP_SHORT
+								: SESSION_DROP_LENGTH;
+	if (session_packet_crc(h) != h->crc32c)
+		return SESSION_DROP_CHECKSUM;
+	return check_payload(h, (const uint8_t *)packet + SESSION_HEADER_BYTES);
+}

@@ -1,0 +1,259 @@
+#include <rte_mbuf.h>
+#include <string.h>
+
+#include "dataplane/session_parts.h"
+#include "numa/assert.h"
+
+static const uint64_t UNNUMBERED = UINT64_MAX;
+
+static_assert(RTE_PKTMBUF_HEADROOM >= SESSION_HEADROOM, "a frame's mbuf has room for all headers");
+
+struct rte_mbuf *session_packet_new(struct session *s, uint32_t length)
+{
+	struct rte_mbuf *packet = rte_pktmbuf_alloc(s->config.pool);
+	if (packet == NULL || rte_pktmbuf_tailroom(packet) < length) {
+		rte_pktmbuf_free(packet);
+		session_drop(s, SESSION_DROP_NO_MBUF);
+		return NULL;
+	}
+	packet->data_len = (uint16_t)length;
+	packet->pkt_len = length;
+	return packet;
+}
+
+static uint32_t echo(const struct session *s, int64_t now_ns)
+{
+	if (s->echo == 0)
+		return 0;
+	return (s->echo + (uint32_t)((now_ns - s->echo_ns) >> SESSION_STAMP_SHIFT)) | 1;
+}
+
+// Before the data of `packet`, which then begins at it.
+static void write_header(struct session *s, struct rte_mbuf *packet, enum session_type type,
+	uint64_t number, int64_t now_ns)
+{
+	ASSERT(packet->data_off >= SESSION_HEADROOM);
+	uint32_t length = packet->data_len;
+	packet->data_off -= SESSION_HEADER_BYTES;
+	packet->data_len = (uint16_t)(length + SESSION_HEADER_BYTES);
+	packet->pkt_len = packet->data_len;
+	struct session_header *h = rte_pktmbuf_mtod(packet, struct session_header *);
+	bool greeting = type == SESSION_HELLO || type == SESSION_HELLO_ACK;
+	*h = (struct session_header){
+		.version = SESSION_VERSION,
+		.type = (uint8_t)type,
+		.worker = s->config.peer_worker,
+		.session = s->config.peer_index,
+		.incarnation = greeting ? 0 : s->incarnation,
+		.number = (uint32_t)number,
+		.ack = (uint32_t)s->expected,
+		.sack = s->held_count == 0 ? 0 : session_bits(s, s->came, s->expected + 1),
+		.stamp = session_stamp(now_ns),
+		.echo = echo(s, now_ns),
+		.progress = s->progress,
+		.length = length,
+	};
+	h->crc32c = session_packet_crc(h);
+}
+
+static void put(struct session *s, struct rte_mbuf *packet, uint64_t number, int64_t now_ns)
+{
+	s->touched = true;
+	s->said_ns = now_ns;
+	s->out[s->out_count] = packet;
+	s->out_numbers[s->out_count++] = number;
+	if (s->out_count == SESSION_BURST)
+		session_push(s);
+}
+
+void session_post(struct session *s, struct rte_mbuf *packet, enum session_type type,
+	int64_t now_ns)
+{
+	write_header(s, packet, type, 0, now_ns);
+	put(s, packet, UNNUMBERED, now_ns);
+}
+
+// What the link did not take is to be sent again; that is no loss.
+static void take_back(struct session *s, uint32_t at)
+{
+	uint64_t number = s->out_numbers[at];
+	rte_pktmbuf_free(s->out[at]);
+	if (number == UNNUMBERED || number < s->first || session_bit(s, s->acked, number) ||
+		session_bit(s, s->lost, number))
+		return;
+	session_bit_set(s, s->lost, number);
+	s->lost_count++;
+}
+
+void session_push(struct session *s)
+{
+	struct session_path *path = &s->config.paths[s->path];
+	if (s->out_count == 0)
+		return;
+	uint32_t sent = 0;
+	if (!s->link_full)
+		sent = path->link->ops->send(path->link, path->queue, path->peer, s->out,
+			s->out_count);
+	ASSERT(sent <= s->out_count);
+	s->stats.packets_sent += sent;
+	if (sent < s->out_count) {
+		s->link_full = true;
+		s->ack_now = true; // what was said of it may have been left behind
+		s->unacked += s->unacked == 0;
+	}
+	for (uint32_t i = sent; i < s->out_count; i++)
+		take_back(s, i);
+	s->out_count = 0;
+}
+
+// Any packet with a number tells what has come, unless more has than its header holds.
+static void acknowledged(struct session *s)
+{
+	if (s->beyond > s->expected + 65)
+		return;
+	s->unacked = 0;
+	s->ack_now = false;
+}
+
+static void send_numbered(struct session *s, struct rte_mbuf *packet, uint64_t number,
+	int64_t now_ns)
+{
+	struct session_slot *slot = session_slot(s, number);
+	write_header(s, packet, slot->type, number, now_ns);
+	if (session_in_flight(s) == 1)
+		s->armed_ns = now_ns;
+	slot->sent_ns = s->sent_ns = now_ns;
+	slot->sends += slot->sends != UINT8_MAX;
+	s->paced_ns += s->congestion.pace_ns;
+	acknowledged(s);
+	put(s, packet, number, now_ns);
+}
+
+// A new packet, kept until it is acknowledged.
+static void send_new(struct session *s, struct rte_mbuf *packet, enum session_type type,
+	void *owner, int64_t now_ns)
+{
+	struct session_slot *slot = session_slot(s, s->next);
+	ASSERT(s->next - s->first < s->window && slot->mbuf == NULL);
+	*slot = (struct session_slot){.mbuf = packet,
+		.owner = owner,
+		.bytes = packet->data_len,
+		.data_off = packet->data_off,
+		.type = (uint8_t)type};
+	rte_mbuf_refcnt_update(packet, 1);
+	send_numbered(s, packet, s->next++, now_ns);
+}
+
+void session_send(struct session *s, struct rte_mbuf *frame, void *owner, int64_t now_ns)
+{
+	ASSERT(s->state == SESSION_OPENED && owner != NULL);
+	s->stats.frames_sent++;
+	send_new(s, frame, SESSION_FRAME, owner, now_ns);
+}
+
+// A packet that a link still holds is not to be touched: then a copy goes.
+static struct rte_mbuf *again(struct session *s, struct session_slot *slot)
+{
+	if (rte_mbuf_refcnt_read(slot->mbuf) == 1) {
+		slot->mbuf->data_off = slot->data_off;
+		slot->mbuf->data_len = (uint16_t)slot->bytes;
+		rte_mbuf_refcnt_update(slot->mbuf, 1);
+		return slot->mbuf;
+	}
+	struct rte_mbuf *copy = session_packet_new(s, slot->bytes);
+	if (copy == NULL)
+		return NULL;
+	s->stats.copies++;
+	memcpy(rte_pktmbuf_mtod(copy, void *), (uint8_t *)slot->mbuf->buf_addr + slot->data_off,
+		slot->bytes);
+	return copy;
+}
+
+void session_resend(struct session *s, uint64_t number, int64_t now_ns)
+{
+	struct session_slot *slot = session_slot(s, number);
+	ASSERT(number >= s->first && number < s->next && slot->mbuf != NULL);
+	struct rte_mbuf *packet = again(s, slot);
+	if (packet == NULL) // in flight as far as anyone knows; the timer sees to it
+		return;
+	s->stats.resends++;
+	send_numbered(s, packet, number, now_ns);
+}
+
+// ---- how much may leave
+
+// Pacing: a burst of what the window allows in half a round trip, then one by one.
+static uint32_t paced(struct session *s, uint32_t wanted, int64_t now_ns)
+{
+	enum { BURST_MIN = 16 };
+	int64_t pace = s->congestion.pace_ns;
+	if (pace == 0)
+		return wanted;
+	int64_t burst = (int64_t)s->congestion.window / 2;
+	burst = burst < BURST_MIN ? BURST_MIN : burst;
+	if (s->paced_ns < now_ns - burst * pace)
+		s->paced_ns = now_ns - burst * pace;
+	int64_t allowed = s->paced_ns > now_ns ? 0 : (now_ns - s->paced_ns) / pace + 1;
+	if (allowed == 0)
+		s->blocked_ns = s->paced_ns;
+	return allowed < wanted ? (uint32_t)allowed : wanted;
+}
+
+uint32_t session_resend_room(struct session *s, int64_t now_ns)
+{
+	uint32_t window = (uint32_t)s->congestion.window, in_flight = session_in_flight(s);
+	if (s->link_full || in_flight >= window)
+		return 0;
+	return paced(s, window - in_flight, now_ns);
+}
+
+// What is lost goes before what is new.
+uint32_t session_room(struct session *s, int64_t now_ns)
+{
+	uint32_t used = (uint32_t)(s->next - s->first) + (s->messages != NULL);
+	if (s->state != SESSION_OPENED || s->lost_count != 0 || used >= s->window)
+		return 0;
+	uint32_t room = session_resend_room(s, now_ns);
+	return room < s->window - used ? room : s->window - used;
+}
+
+// ---- messages
+
+bool session_tell(struct session *s, const struct session_message *message, int64_t now_ns)
+{
+	if (s->state != SESSION_OPENED)
+		return false;
+	if (s->messages == NULL) {
+		if (s->next - s->first >= s->window || s->link_full)
+			return false;
+		s->messages = session_packet_new(s, 0);
+		if (s->messages == NULL)
+			return false;
+	}
+	uint8_t *at = rte_pktmbuf_mtod_offset(s->messages, uint8_t *, s->messages->data_len);
+	memcpy(at, message, sizeof(*message));
+	s->messages->data_len += sizeof(*message);
+	s->touched = true;
+	if (++s->message_count == SESSION_MESSAGES_MAX)
+		session_flush_messages(s, now_ns);
+	return true;
+}
+
+void session_flush_messages(struct session *s, int64_t now_ns)
+{
+	if (s->messages == NULL)
+		return;
+	struct rte_mbuf *packet = s->messages;
+	s->messages = NULL;
+	s->message_count = 0;
+	send_new(s, packet, SESSION_MESSAGES, NULL, now_ns);
+}
+
+void session_give_back(struct session *s, struct rte_mbuf **frames, uint32_t count, void *owner)
+{
+	if (owner != NULL)
+		s->config.events->release(s->config.context, owner, frames, count);
+	else
+		for (uint32_t i = 0; i < count; i++)
+			rte_pktmbuf_free(frames[i]);
+}

@@ -1,0 +1,291 @@
+#include "dataplane/transport.h"
+
+#include <errno.h>
+#include <rte_mbuf.h>
+#include <string.h>
+
+#include "numa/arena.h"
+#include "numa/assert.h"
+
+static const struct session_events transport_events;
+
+uint64_t transport_bytes(const struct transport_config *config)
+{
+	uint64_t entries = 4 * (uint64_t)config->channel_max + 8; // rounded up to a power of two
+	return config->session_max * (session_bytes(config->window_max) + sizeof(struct session)) +
+		2 * entries * sizeof(struct channel_entry) +
+		2 * config->channel_max * sizeof(void *) + 8 * 64;
+}
+
+int transport_create(struct transport *t, const struct transport_config *config,
+	struct arena *arena)
+{
+	*t = (struct transport){.config = *config};
+	VERIFY(config->link_count <= TRANSPORT_LINKS_MAX);
+	t->sessions = arena_alloc(arena, config->session_max * sizeof(*t->sessions), 64);
+	t->outlets = arena_alloc(arena, config->channel_max * sizeof(*t->outlets), 64);
+	t->inlets = arena_alloc(arena, config->channel_max * sizeof(*t->inlets), 64);
+	int error = t->sessions == NULL || t->outlets == NULL || t->inlets == NULL ? -ENOMEM : 0;
+	if (error == 0)
+		error = channel_table_create(&t->outlet_table, config->channel_max, arena);
+	if (error == 0)
+		error = channel_table_create(&t->inlet_table, config->channel_max, arena);
+	for (uint32_t i = 0; i < config->session_max && error == 0; i++)
+		error = session_create(&t->sessions[i], config->window_max, arena);
+	return error;
+}
+
+void transport_destroy(struct transport *t)
+{
+	for (uint32_t i = 0; i < t->config.session_max && t->sessions != NULL; i++)
+		session_stop(&t->sessions[i]);
+}
+
+// ---- sessions and channels that come and go
+
+struct session *transport_connect(struct transport *t, const struct session_config *config)
+{
+	struct session_config with = *config;
+	VERIFY(config->index < t->config.session_max);
+	with.events = &transport_events;
+	with.context = t;
+	session_start(&t->sessions[config->index], &with);
+	return &t->sessions[config->index];
+}
+
+void transport_disconnect(struct transport *t, struct session *s)
+{
+	ASSERT(s >= t->sessions && s < t->sessions + t->config.session_max);
+	session_stop(s);
+}
+
+bool transport_add_outlet(struct transport *t, struct outlet *o)
+{
+	struct channel_name name = channel_name_of(o->channel);
+	if (t->outlet_count == t->config.channel_max ||
+		!channel_table_add(&t->outlet_table, &name, o))
+		return false;
+	t->outlets[t->outlet_count++] = o;
+	return true;
+}
+
+bool transport_add_inlet(struct transport *t, struct inlet *i)
+{
+	struct channel_name name = channel_name_of(i->channel);
+	if (t->inlet_count == t->config.channel_max ||
+		!channel_table_add(&t->inlet_table, &name, i))
+		return false;
+	t->inlets[t->inlet_count++] = i;
+	return true;
+}
+
+bool transport_remove_outlet(struct transport *t, struct outlet *o)
+{
+	struct channel_name name = channel_name_of(o->channel);
+	if (o->in_flight != 0)
+		return false;
+	outlet_destroy(o);
+	channel_table_remove(&t->outlet_table, &name);
+	for (uint32_t i = 0; i < t->outlet_count; i++)
+		if (t->outlets[i] == o)
+			t->outlets[i] = t->outlets[--t->outlet_count];
+	return true;
+}
+
+void transport_remove_inlet(struct transport *t, struct inlet *i)
+{
+	struct channel_name name = channel_name_of(i->channel);
+	channel_table_remove(&t->inlet_table, &name);
+	for (uint32_t at = 0; at < t->inlet_count; at++)
+		if (t->inlets[at] == i)
+			t->inlets[at] = t->inlets[--t->inlet_count];
+}
+
+// ---- what sessions tell
+
+static struct inlet *inlet_of(struct transport *t, struct session *s, struct rte_mbuf *frame)
+{
+	const struct frame_header *h = rte_pktmbuf_mtod(frame, const struct frame_header *);
+	struct channel_name name = {h->job, h->channel, h->plan_version};
+	struct inlet *i = channel_table_find(&t->inlet_table, &name);
+	return i == NULL || i->session != s ? NULL : i;
+}
+
+// Frames that follow each other are mostly of one channel.
+static bool is_same_channel(struct rte_mbuf *a, struct rte_mbuf *b)
+{
+	const struct frame_header *x = rte_pktmbuf_mtod(a, const struct frame_header *);
+	const struct frame_header *y = rte_pktmbuf_mtod(b, const struct frame_header *);
+	return x->channel == y->channel && x->job == y->job && x->plan_version == y->plan_version;
+}
+
+static void deliver(void *context, struct session *s, struct rte_mbuf **frames, uint32_t count)
+{
+	struct transport *t = context;
+	for (uint32_t at = 0, run; at < count; at += run) {
+		for (run = 1; at + run < count && is_same_channel(frames[at], frames[at + run]);)
+			run++;
+		struct inlet *i = inlet_of(t, s, frames[at]);
+		if (i != NULL) {
+			t->stats.dropped[SESSION_DROP_CREDIT] += inlet_take(i, frames + at, run);
+			continue;
+		}
+		t->stats.dropped[SESSION_DROP_CHANNEL] += run;
+		rte_pktmbuf_free_bulk(frames + at, run);
+	}
+}
+
+static void message(void *context, struct session *s, const struct session_message *m)
+{
+	struct transport *t = context;
+	struct channel_name name = {m->job, m->channel, m->plan_version};
+	if (m->kind == MESSAGE_OPEN) {
+		struct inlet *i = channel_table_find(&t->inlet_table, &name);
+		if (i != NULL && i->session == s)
+			inlet_message(i);
+		return; // one that comes later grants unasked
+	}
+	struct outlet *o = channel_table_find(&t->outlet_table, &name);
+	if (o != NULL && o->session == s)
+		outlet_message(o, m);
+}
+
+static void release(void *context, void *owner, struct rte_mbuf **frames, uint32_t count)
+{
+	outlet_release(owner, frames, count);
+}
+
+static void begin(void *context, struct session *s)
+{
+	struct transport *t = context;
+	for (uint32_t i = 0; i < t->outlet_count; i++)
+		if (t->outlets[i]->session == s)
+			outlet_begin(t->outlets[i], s);
+	for (uint32_t i = 0; i < t->inlet_count; i++)
+		if (t->inlets[i]->session == s)
+			inlet_begin(t->inlets[i], s);
+}
+
+static const struct session_events transport_events = {
+	.deliver = deliver, .message = message, .release = release, .begin = begin};
+
+// ---- a round
+
+static struct session *session_of(struct transport *t, const struct rte_mbuf *packet,
+	enum session_drop *ret_reason)
+{
+	const struct session_header *h = rte_pktmbuf_mtod(packet, const struct session_header *);
+	*ret_reason = SESSION_DROP_SHORT;
+	if (packet->data_len < SESSION_HEADER_BYTES)
+		return NULL;
+	*ret_reason = SESSION_DROP_MISDIRECTED;
+	if (h->worker != t->config.worker || h->session >= t->config.session_max)
+		return NULL;
+	struct session *s = &t->sessions[h->session];
+	return s->config.boot == 0 ? NULL : s;
+}
+
+static void dispatch(struct transport *t, struct rte_mbuf **packets, uint32_t count, int64_t now_ns)
+{
+	struct session *last = NULL;
+	for (uint32_t i = 0; i < count; i++) {
+		enum session_drop reason;
+		struct session *s = session_of(t, packets[i], &reason);
+		if (s == NULL) {
+			t->stats.dropped[reason]++;
+			rte_pktmbuf_free(packets[i]);
+			continue;
+		}
+		if (s != last && last != NULL)
+			session_deliver(last);
+		last = s;
+		session_receive(s, packets[i], now_ns);
+	}
+	if (last != NULL)
+		session_deliver(last);
+	t->stats.packets_received += count;
+}
+
+void transport_link_changed(struct transport *t, const struct link *link, bool up)
+{
+	for (uint32_t i = 0; i < t->config.session_max; i++)
+		if (t->sessions[i].config.boot != 0)
+			session_link_changed(&t->sessions[i], link, up);
+}
+
+static void tick_link(struct transport *t, struct transport_link *l, int64_t now_ns)
+{
+	enum link_event event = LINK_NOTHING;
+	if (l->queue != 0 || now_ns < l->tick_at_ns)
+		return;
+	l->tick_at_ns = l->link->ops->tick(l->link, now_ns, &event);
+	if (event != LINK_NOTHING)
+		transport_link_changed(t, l->link, event == LINK_WENT_UP);
+}
+
+static uint32_t receive(struct transport *t, int64_t now_ns)
+{
+	uint32_t total = 0;
+	for (uint32_t i = 0; i < t->config.link_count; i++) {
+		struct transport_link *l = &t->config.links[i];
+		struct rte_mbuf *packets[LINK_BURST];
+		tick_link(t, l, now_ns);
+		uint32_t count = l->link->ops->receive(l->link, l->queue, packets, LINK_BURST);
+		if (count != 0)
+			dispatch(t, packets, count, now_ns);
+		total += count;
+	}
+	return total;
+}
+
+static void tick_sessions(struct transport *t, int64_t now_ns)
+{
+	for (uint32_t i = 0; i < t->config.session_max; i++) {
+		struct session *s = &t->sessions[i];
+		if (s->touched || now_ns >= s->deadline_ns) {
+			s->touched = true;
+			session_tick(s, now_ns);
+		}
+		s->progress = t->progress;
+	}
+}
+
+// Outlets of one session take turns, so that none fills it alone.
+static uint32_t step_outlets(struct transport *t, int64_t now_ns)
+{
+	uint32_t sent = 0;
+	if (t->outlet_count == 0)
+		return 0;
+	t->turn = (t->turn + 1) % t->outlet_count;
+	for (uint32_t i = 0; i < t->outlet_count; i++) {
+		uint32_t at = (t->turn + i) % t->outlet_count;
+		sent += outlet_step(t->outlets[at], TRANSPORT_OUTLET_FRAMES, now_ns);
+	}
+	return sent;
+}
+
+uint32_t transport_step(struct transport *t, int64_t now_ns)
+{
+	t->progress++;
+	uint32_t work = receive(t, now_ns);
+	for (uint32_t i = 0; i < t->inlet_count; i++)
+		work += inlet_step(t->inlets[i], now_ns);
+	tick_sessions(t, now_ns);
+	work += step_outlets(t, now_ns);
+	for (uint32_t i = 0; i < t->config.session_max; i++)
+		if (t->sessions[i].touched)
+			session_flush(&t->sessions[i], now_ns);
+	return work;
+}
+
+int64_t transport_deadline(const struct transport *t)
+{
+	int64_t earliest = INT64_MAX;
+	for (uint32_t i = 0; i < t->config.session_max; i++)
+		if (t->sessions[i].deadline_ns < earliest)
+			earliest = t->sessions[i].deadline_ns;
+	for (uint32_t i = 0; i < t->config.link_count; i++)
+		if (t->config.links[i].queue == 0 && t->config.links[i].tick_at_ns < earliest)
+			earliest = t->config.links[i].tick_at_ns;
+	return earliest;
+}

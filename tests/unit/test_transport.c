@@ -1,0 +1,65 @@
+// A worker's transport: sessions, outlets and inlets together, over a wire with every fault.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "transport_fixture.h"
+
+static void pump(struct fixture *f, uint64_t items, uint32_t rounds_max)
+{
+	for (uint32_t round = 0; f->received < items && round < rounds_max; round++) {
+		while (f->sent < items && fixture_send(f))
+			;
+		sender_flush(&f->sender);
+		fixture_step(f, 2000);
+		fixture_receive(f);
+	}
+	assert_int_equal(f->received, items);
+}
+
+static void test_items_arrive_over_a_good_wire(void **state)
+{
+	struct fixture *f = fixture_create(1, 32, 0);
+	pump(f, 20000, 100000);
+	assert_int_equal(f->ends[0].session->stats.resends, 0);
+	assert_int_equal(f->ends[0].session->stats.timeouts, 0);
+	for (int d = 0; d < SESSION_DROP_COUNT; d++) {
+		assert_int_equal(f->ends[0].session->stats.dropped[d], 0);
+		assert_int_equal(f->ends[1].session->stats.dropped[d], 0);
+	}
+	fixture_destroy(f);
+}
+
+static void test_items_arrive_whatever_the_wire_does(void **state)
+{
+	for (uint64_t seed = 1; seed <= 12; seed++) {
+		struct fixture *f = fixture_create(seed, seed % 3 == 0 ? 1 : 64, 0);
+		f->wire.faults.loss = (uint32_t)(seed * 25);
+		f->wire.faults.twice = (uint32_t)(seed * 40);
+		f->wire.faults.late = (uint32_t)(seed * 40);
+		f->wire.faults.late_ns = 200000;
+		f->wire.faults.corrupt = 20;
+		f->wire.faults.refused = (uint32_t)(seed * 10);
+		f->wire.ports[0].holds = seed % 2 == 0;
+		pump(f, 6000, 2000000);
+		fixture_destroy(f);
+	}
+}
+
+static int setup_eal(void **state)
+{
+	bool huge;
+	return engine_eal_start(64u << 20, &huge);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_items_arrive_over_a_good_wire),
+		cmocka_unit_test(test_items_arrive_whatever_the_wire_does),
+	};
+	return cmocka_run_group_tests(tests, setup_eal, NULL);
+}
