@@ -47,13 +47,14 @@ static void drain_sender(struct sender *s)
 {
 	if (s == NULL)
 		return;
-	free_mbufs(s->credit, s->credit_count);
+	for (; s->credit_count != 0; s->credit_count--)
+		rte_pktmbuf_free(s->credit[s->credit_first++ % CHANNEL_FRAMES_MAX]);
 	free_mbufs(s->control, s->control_count);
 	free_mbufs(s->out, s->out_count);
 	rte_pktmbuf_free(s->open);
 	s->open = NULL;
 	s->write = s->limit = NULL;
-	s->items = s->credit_count = s->control_count = s->out_count = 0;
+	s->items = s->control_count = s->out_count = 0;
 }
 
 static void drain_receiver(struct receiver *r)

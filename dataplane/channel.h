@@ -16,8 +16,9 @@ struct rte_mempool;
 struct rte_ring;
 struct arena;
 
-enum { CHANNEL_FRAMES_MAX = 256, CHANNEL_CONTROL_FRAMES = 4, CHANNEL_BURST = 16 };
-enum { SENDER_AHEAD_BYTES = 1024 };
+enum { CHANNEL_FRAMES_MAX = 256, CHANNEL_CONTROL_FRAMES = 4, CHANNEL_BURST = 32 };
+// Of a frame's lines, so many bytes are asked for before they are needed.
+enum { CHANNEL_AHEAD_BYTES = 2048 };
 
 struct channel_config {
 	uint32_t id, job, plan_version;
@@ -52,7 +53,8 @@ struct sender {
 	uint64_t incarnation;
 	int64_t watermark; // the last mark's
 	uint32_t epoch;
-	uint32_t credit_count, control_count;
+	uint32_t credit_first, credit_count; // a ring: the one that came back first is used first
+	uint32_t control_count;
 	int64_t opened_ns;
 	struct retention retention;
 	uint32_t out_count; // sealed frames not yet in the ring
@@ -74,6 +76,7 @@ struct receiver {
 	bool held; // its barrier has come, others' have not
 	bool ended;
 	uint64_t dropped[WEIR_DROP_COUNT];
+	uint32_t length_last; // of the frame in hand last
 	uint32_t burst_at, burst_count;
 	uint32_t return_count;
 	struct rte_mbuf *burst[CHANNEL_BURST];
@@ -114,7 +117,7 @@ static inline uint8_t *sender_reserve(struct sender *s, uint32_t bytes, int64_t 
 // for ahead, they come together. No more of them than the frame before had.
 static inline void sender_prefetch(const struct sender *s, uint32_t bytes)
 {
-	const uint8_t *first = s->write + SENDER_AHEAD_BYTES;
+	const uint8_t *first = s->write + CHANNEL_AHEAD_BYTES;
 	const uint8_t *limit = first + bytes < s->ahead_limit ? first + bytes : s->ahead_limit;
 	for (; first < limit; first += 64)
 		__builtin_prefetch(first, 1);

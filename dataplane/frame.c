@@ -16,9 +16,24 @@ uint32_t frame_crc(const void *frame, uint32_t length)
 	return crc32_iscsi(rest, (int)(length - sizeof(header)), crc) ^ 0xFFFFFFFFu;
 }
 
+// Records that all seem as long as the first need not be walked: none's place depends on reading
+// another.  Returns how many there are, or -1 when they are not.
+static int64_t count_even(const uint8_t *first, size_t bytes)
+{
+	uint32_t length = bytes >= RECORD_HEADER_BYTES ? record_length(first) : 0, other = 0;
+	if (length < RECORD_HEADER_BYTES || length % RECORD_ALIGN != 0 || bytes % length != 0)
+		return -1;
+	for (size_t at = length; at < bytes; at += length)
+		other |= record_length(first + at) ^ length;
+	return other == 0 ? (int64_t)(bytes / length) : -1;
+}
+
 int64_t frame_count_records(const uint8_t *first, const uint8_t *limit)
 {
-	int64_t count = 0;
+	int64_t count = count_even(first, (size_t)(limit - first));
+	if (count > 0)
+		return count;
+	count = 0;
 	while (first < limit) {
 		size_t left = (size_t)(limit - first);
 		uint32_t length = left >= RECORD_HEADER_BYTES ? record_length(first) : 0;

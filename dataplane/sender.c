@@ -48,6 +48,12 @@ int sender_create(struct sender *s, struct channel *channel, struct rte_mempool 
 	return error;
 }
 
+static void put_credit(struct sender *s, struct rte_mbuf *mbuf)
+{
+	ASSERT(s->credit_count < s->channel->config.frames);
+	s->credit[(s->credit_first + s->credit_count++) % CHANNEL_FRAMES_MAX] = mbuf;
+}
+
 // Sort what the receiver gave back into the two reserves.
 static void poll_credit(struct sender *s)
 {
@@ -59,8 +65,7 @@ static void poll_credit(struct sender *s)
 			ASSERT(s->control_count < CHANNEL_CONTROL_FRAMES);
 			s->control[s->control_count++] = back[i];
 		} else {
-			ASSERT(s->credit_count < s->channel->config.frames);
-			s->credit[s->credit_count++] = back[i];
+			put_credit(s, back[i]);
 		}
 	}
 }
@@ -69,7 +74,10 @@ static struct rte_mbuf *take_credit(struct sender *s)
 {
 	if (s->credit_count == 0)
 		poll_credit(s);
-	return s->credit_count == 0 ? NULL : s->credit[--s->credit_count];
+	if (s->credit_count == 0)
+		return NULL;
+	s->credit_count--;
+	return s->credit[s->credit_first++ % CHANNEL_FRAMES_MAX];
 }
 
 // Beyond a whole frame, data leaves room for the marks that will let retention be trimmed.
@@ -90,10 +98,12 @@ static struct frame_header *open_header(const struct sender *s)
 }
 
 // The next frame to open: the first of its lines.
-static void frame_prefetch(struct rte_mbuf *mbuf, uint32_t length)
+static void credit_prefetch(const struct sender *s)
 {
-	const uint8_t *frame = (const uint8_t *)header_of(mbuf);
-	uint32_t bytes = length < SENDER_AHEAD_BYTES ? length : SENDER_AHEAD_BYTES;
+	const uint8_t *frame =
+		(const uint8_t *)header_of(s->credit[s->credit_first % CHANNEL_FRAMES_MAX]);
+	uint32_t length = s->length_last;
+	uint32_t bytes = length < CHANNEL_AHEAD_BYTES ? length : CHANNEL_AHEAD_BYTES;
 	for (uint32_t at = 0; at < bytes; at += 64)
 		__builtin_prefetch(frame + at, 1);
 }
@@ -109,8 +119,10 @@ static bool open_frame(struct sender *s, int64_t now_ns)
 	s->limit = s->write + s->payload_max;
 	s->opened_ns = now_ns;
 	s->ahead_limit = (const uint8_t *)open_header(s) + s->length_last;
+	if (s->credit_count == 0)
+		poll_credit(s);
 	if (s->credit_count != 0)
-		frame_prefetch(s->credit[s->credit_count - 1], s->length_last);
+		credit_prefetch(s);
 	return true;
 }
 
@@ -186,7 +198,7 @@ static void retain_open(struct sender *s)
 		retention_append(&s->retention, h);
 	}
 	if (s->open != NULL)
-		s->credit[s->credit_count++] = s->open;
+		put_credit(s, s->open);
 	s->open = NULL;
 	s->write = s->limit = NULL;
 	s->items = 0;
@@ -316,7 +328,7 @@ bool sender_resend(struct sender *s)
 		if (kept->type == FRAME_DATA) {
 			if (s->credit_count == 0)
 				return false;
-			resend_data(s, kept, s->credit[--s->credit_count]);
+			resend_data(s, kept, take_credit(s));
 		} else {
 			if (s->control_count == 0)
 				return false;
@@ -338,7 +350,7 @@ void sender_succeed(struct sender *s, uint64_t next_number, uint64_t incarnation
 {
 	sender_push(s); // the receiver drops and returns them: of a fenced incarnation
 	if (s->open != NULL)
-		s->credit[s->credit_count++] = s->open;
+		put_credit(s, s->open);
 	s->open = NULL;
 	s->write = s->limit = NULL;
 	s->items = 0;

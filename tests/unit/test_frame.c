@@ -108,6 +108,31 @@ static void test_counting_records_stays_inside(void **state)
 	assert_int_equal(frame_count_records(first, s.bytes + FRAME_BYTES - 8), -1);
 }
 
+// Runs of records: of one length, and ones that only the first lengths or the sum make seem so.
+static void test_counting_records_of_equal_and_other_lengths(void **state)
+{
+	static const struct {
+		uint32_t lengths[4];
+		int64_t count;
+	} rows[] = {
+		{{24, 24, 24}, 3},
+		{{24, 24}, 2},
+		{{24, 16, 32}, 3}, // as long as three of 24
+		{{24, 24, 16, 8}, 4},
+		{{24, 48}, 2},
+		{{24, 23, 25}, -1},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		alignas(8) uint8_t run[72] = {0};
+		uint32_t at = 0;
+		for (size_t k = 0; k < 4 && rows[i].lengths[k] != 0; k++) {
+			memcpy(run + at, &rows[i].lengths[k], sizeof(uint32_t));
+			at += rows[i].lengths[k];
+		}
+		assert_int_equal(frame_count_records(run, run + at), rows[i].count);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +141,7 @@ int main(void)
 		cmocka_unit_test(test_any_shorter_frame_is_refused),
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_counting_records_stays_inside),
+		cmocka_unit_test(test_counting_records_of_equal_and_other_lengths),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
