@@ -33,8 +33,7 @@ struct report {
 	struct report_operator *operators;
 };
 
-// Collect the figures of an engine onto `heap`; harmlessly torn while it runs. The rest of `report`
-// is the caller's to fill.
+// Collect the figures of an engine onto `heap`. The rest of `report` is the caller's to fill.
 void report_collect(struct report *report, struct heap *heap, const struct job_plan *plan,
 	const struct engine *engine);
 

@@ -174,13 +174,16 @@ static enum engine_state attend(struct run *run)
 	struct progress progress = {.out = stderr};
 	bool terminal = isatty(STDERR_FILENO);
 	enum engine_state state;
+	uint32_t shown = 0;
 	for (uint32_t polls = 1;; polls++) {
 		state = engine_poll(run->engine);
 		if (state != ENGINE_RUNNING || run->interrupts > 1)
 			break;
 		take_signals(run);
-		if (terminal && polls % PROGRESS_POLLS == 0)
-			progress_show(&progress, source_records(run), engine_seconds(run->engine));
+		if (!terminal || polls - shown < PROGRESS_POLLS || !engine_refresh(run->engine))
+			continue;
+		progress_show(&progress, source_records(run), engine_seconds(run->engine));
+		shown = polls;
 	}
 	progress_clear(&progress);
 	return state;

@@ -13,14 +13,15 @@
 
 enum { STEP_NS = 1000000, FIGURES_NS = 200000000, ERROR_BYTES = 512 };
 
-enum action { ACTION_NONE, ACTION_BUILD, ACTION_PUBLISH, ACTION_TEAR_DOWN };
+enum action { ACTION_NONE, ACTION_BUILD, ACTION_PUBLISH };
 
-// The service thread owns a part from the moment an action is queued until it is done; the state
-// (release, acquire) says when.
+// The service thread owns a part from the moment it is queued until its action is done; the state
+// (release, acquire) says when. One that is discarded meanwhile, it tears down as well.
 struct workload_part {
 	struct workload_part *next;   // of the parts
 	struct workload_part *queued; // behind it in the queue
-	enum action action;
+	enum action action;           // NONE: only to be torn down
+	bool busy, doomed;            // queued or being acted on; discarded. Under the lock
 	_Atomic enum workload_state state;
 	struct workload_request request; // a copy, on the part's heap
 	struct heap heap;
@@ -158,16 +159,16 @@ static void tear_down(struct workload_part *part)
 
 static void act(struct workload_engine *w, struct workload_part *part)
 {
-	switch (part->action) {
-	case ACTION_BUILD:
+	if (part->action == ACTION_BUILD)
 		build(w, part);
-		break;
-	case ACTION_PUBLISH:
+	else if (part->action == ACTION_PUBLISH)
 		publish(part);
-		break;
-	default:
+	pthread_mutex_lock(&w->lock);
+	bool doomed = part->doomed;
+	part->busy = false;
+	pthread_mutex_unlock(&w->lock);
+	if (doomed)
 		tear_down(part);
-	}
 }
 
 // The next part with something to do.  Returns NULL when it is time to stop and nothing is left.
@@ -198,14 +199,30 @@ static void *serve(void *argument)
 
 // ---- on the control plane's loop ----
 
-static void enqueue(struct workload_engine *w, struct workload_part *part, enum action action)
+static void enqueue_locked(struct workload_engine *w, struct workload_part *part,
+	enum action action)
 {
-	pthread_mutex_lock(&w->lock);
 	part->action = action;
+	part->busy = true;
 	part->queued = NULL;
 	*w->last = part;
 	w->last = &part->queued;
 	pthread_cond_signal(&w->change);
+}
+
+static void enqueue(struct workload_engine *w, struct workload_part *part, enum action action)
+{
+	pthread_mutex_lock(&w->lock);
+	enqueue_locked(w, part, action);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void doom(struct workload_engine *w, struct workload_part *part)
+{
+	pthread_mutex_lock(&w->lock);
+	part->doomed = true;
+	if (!part->busy)
+		enqueue_locked(w, part, ACTION_NONE);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -303,7 +320,7 @@ static void engine_discard(struct workload *workload, struct workload_part *part
 	*at = part->next;
 	if (state_of(part) == WORKLOAD_RUNNING)
 		engine_abort(part->engine);
-	enqueue(w, part, ACTION_TEAR_DOWN);
+	doom(w, part);
 }
 
 static void engine_status(const struct workload *workload, const struct workload_part *part,
@@ -325,7 +342,8 @@ static void attend(struct workload_part *part, int64_t now_ns)
 	if (state_of(part) != WORKLOAD_RUNNING)
 		return;
 	enum engine_state state = engine_poll(part->engine);
-	if (state != ENGINE_RUNNING || now_ns - part->figures_at_ns >= FIGURES_NS)
+	if (state != ENGINE_RUNNING ||
+		(now_ns - part->figures_at_ns >= FIGURES_NS && engine_refresh(part->engine)))
 		collect(part, now_ns);
 	if (state == ENGINE_FAILED)
 		fail(part, engine_error(part->engine));

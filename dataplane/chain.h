@@ -24,6 +24,8 @@ struct chain_link {
 	enum chain_pending pending;
 	struct weir_batch batch;
 	int64_t watermark_ns;
+	struct weir_counters shown; // see worker_ask_figures
+	bool shown_packed;          // emits_packed
 };
 
 // All functions: owner's thread.  Return WEIR_DONE, WEIR_FULL (something is pending; resume before

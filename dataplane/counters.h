@@ -28,8 +28,8 @@ enum weir_drop {
 
 extern const char *const weir_drop_names[WEIR_DROP_COUNT];
 
-// Written by the owning worker only; read by the agent when the worker has stopped, or torn but
-// harmlessly for the progress line.
+// Written by the owning worker only; read by others when the worker has let go of the job, or as
+// worker_ask_figures had it copied.
 struct weir_counters {
 	uint64_t records_in;
 	uint64_t records_out;

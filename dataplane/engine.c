@@ -183,29 +183,53 @@ double engine_seconds(const struct engine *e)
 	return (double)(until - e->started_ns) / 1e9;
 }
 
-// Records that went into a link, or through it: who passes packed runs on untouched leaves the
-// counting to whoever walks them.
-static uint64_t records_into(const struct task *t, uint32_t i)
+bool engine_refresh(struct engine *e)
 {
-	while (t->links[i].emits_packed && t->links[i].counters.records_in == 0 &&
-		i + 1 < t->link_count)
-		i++;
-	return t->links[i].counters.records_in;
+	bool ready = e->figures_asked;
+	for (uint32_t w = 0; w < e->worker_count; w++)
+		ready = ready && worker_figures_ready(&e->workers[w].worker);
+	if (!ready && !e->figures_asked)
+		for (uint32_t w = 0; w < e->worker_count; w++)
+			worker_ask_figures(&e->workers[w].worker);
+	e->figures_asked = !ready;
+	return ready;
 }
 
-static void add_counters(struct engine_figures *figures, const struct task *t, uint32_t i)
+static const struct weir_counters *counters_of(const struct engine *e,
+	const struct chain_link *link)
 {
-	const struct weir_counters *c = &t->links[i].counters;
+	return e->attached ? &link->shown : &link->counters;
+}
+
+static bool emits_packed(const struct engine *e, const struct chain_link *link)
+{
+	return e->attached ? link->shown_packed : link->emits_packed;
+}
+
+// Records that went into a link, or through it: who passes packed runs on untouched leaves the
+// counting to whoever walks them.
+static uint64_t records_into(const struct engine *e, const struct task *t, uint32_t i)
+{
+	while (emits_packed(e, &t->links[i]) && counters_of(e, &t->links[i])->records_in == 0 &&
+		i + 1 < t->link_count)
+		i++;
+	return counters_of(e, &t->links[i])->records_in;
+}
+
+static void add_counters(const struct engine *e, struct engine_figures *figures,
+	const struct task *t, uint32_t i)
+{
+	const struct weir_counters *c = counters_of(e, &t->links[i]);
 	bool source = t->links[i].kind->role == WEIR_SOURCE;
-	figures->counters.records_in += source ? 0 : records_into(t, i);
+	figures->counters.records_in += source ? 0 : records_into(e, t, i);
 	figures->counters.records_out +=
-		t->links[i].emits_packed && i + 1 < t->link_count && !source
-		? records_into(t, i + 1)
+		emits_packed(e, &t->links[i]) && i + 1 < t->link_count && !source
+		? records_into(e, t, i + 1)
 		: c->records_out;
 	figures->counters.routed += c->routed;
 	for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
 		figures->counters.dropped[d] += c->dropped[d];
-	for (uint32_t r = 0; r < t->input_count && i == 0; r++) // frames, by the first to read them
+	for (uint32_t r = 0; r < t->input_count && i == 0 && !e->attached; r++) // by the first
 		for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
 			figures->counters.dropped[d] += t->receivers[r].dropped[d];
 }
@@ -216,7 +240,7 @@ static const struct worker_load *load_of(const struct engine *e, uint32_t task)
 	uint32_t at = 0;
 	while (w->tasks[at] != &e->tasks[task])
 		at++;
-	return &w->loads[at];
+	return e->attached ? &w->loads_shown[at] : &w->loads[at];
 }
 
 void engine_figures(const struct engine *e, uint32_t operator_index,
@@ -228,7 +252,7 @@ void engine_figures(const struct engine *e, uint32_t operator_index,
 		for (uint32_t i = 0; i < e->tasks[t].link_count; i++) {
 			if (e->tasks[t].links[i].operator_index != operator_index)
 				continue;
-			add_counters(&figures, &e->tasks[t], i);
+			add_counters(e, &figures, &e->tasks[t], i);
 			busy_ns += load_of(e, t)->busy_ns;
 			blocked_ns += load_of(e, t)->blocked_ns;
 			figures.tasks++;
@@ -245,7 +269,8 @@ void engine_report(const struct engine *e, uint32_t operator_index, struct weir_
 	for (uint32_t t = 0; t < e->task_count; t++) {
 		for (uint32_t i = 0; i < e->tasks[t].link_count; i++) {
 			const struct chain_link *link = &e->tasks[t].links[i];
-			if (link->operator_index == operator_index && link->kind->report != NULL)
+			if (link->operator_index == operator_index && link->kind->report != NULL &&
+				!e->attached)
 				link->kind->report(link->self, reporter);
 		}
 	}

@@ -56,9 +56,13 @@ int engine_publish(struct engine *engine);
 const char *engine_error(const struct engine *engine);
 int64_t engine_started_ns(const struct engine *engine); // by clock_now_ns
 double engine_seconds(const struct engine *engine); // from start to the last task's end
-// `operator_index` as in the plan; harmlessly torn while running.
+// Have the workers show their figures as they are now.  Returns true when those asked for before
+// are there, which then stay until the next call.
+bool engine_refresh(struct engine *engine);
+// `operator_index` as in the plan; while running, as last refreshed.
 void engine_figures(const struct engine *engine, uint32_t operator_index,
 	struct engine_figures *ret_figures);
-// Result figures of the operator (see weir_operator.report), added up over its tasks.
+// Result figures of the operator (see weir_operator.report), added up over its tasks; none while it
+// runs.
 void engine_report(const struct engine *engine, uint32_t operator_index,
 	struct weir_reporter *reporter);

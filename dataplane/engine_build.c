@@ -146,6 +146,8 @@ static int build_worker(struct engine *e, uint32_t index)
 		return no_memory(e, "a worker's state", plan->worker_state_bytes);
 	w->worker.tasks = arena_alloc(&w->arena, (tasks + 1) * sizeof(struct task *), 64);
 	w->worker.loads = arena_alloc(&w->arena, (tasks + 1) * sizeof(struct worker_load), 64);
+	w->worker.loads_shown =
+		arena_alloc(&w->arena, (tasks + 1) * sizeof(struct worker_load), 64);
 	w->worker.work = arena_alloc(&w->arena, (tasks + 1) * sizeof(uint32_t), 64);
 	return 0;
 }

@@ -22,7 +22,8 @@ struct engine_worker {
 
 struct engine {
 	struct engine_config config;
-	bool attached;
+	bool attached;     // workers have it: figures are those shown
+	bool figures_asked;
 	uint32_t worker_count; // this node's
 	uint32_t task_count, channel_count;
 	struct engine_worker *workers;

@@ -25,11 +25,43 @@ static void note_end(struct worker *w, int64_t now_ns)
 	atomic_store_explicit(&w->done, true, memory_order_release);
 }
 
+static void show_task(struct task *t)
+{
+	for (uint32_t i = 0; i < t->link_count; i++) {
+		t->links[i].shown = t->links[i].counters;
+		t->links[i].shown_packed = t->links[i].emits_packed;
+	}
+}
+
+static void give_figures(struct worker *w)
+{
+	uint32_t wanted = atomic_load_explicit(&w->figures_wanted, memory_order_acquire);
+	if (wanted == atomic_load_explicit(&w->figures_given, memory_order_relaxed))
+		return;
+	for (uint32_t i = 0; i < w->task_count; i++) {
+		show_task(w->tasks[i]);
+		w->loads_shown[i] = w->loads[i];
+	}
+	atomic_store_explicit(&w->figures_given, wanted, memory_order_release);
+}
+
+void worker_ask_figures(struct worker *w)
+{
+	atomic_fetch_add_explicit(&w->figures_wanted, 1, memory_order_release);
+}
+
+bool worker_figures_ready(const struct worker *w)
+{
+	return atomic_load_explicit(&w->figures_given, memory_order_acquire) ==
+		atomic_load_explicit(&w->figures_wanted, memory_order_relaxed);
+}
+
 uint32_t worker_step(struct worker *w, int64_t now_ns)
 {
 	uint32_t total = 0, running = 0;
 	account(w, now_ns);
 	note_end(w, now_ns);
+	give_figures(w);
 	for (uint32_t i = 0; i < w->task_count; i++) {
 		w->work[i] = task_step(w->tasks[i], now_ns);
 		total += w->work[i];

@@ -5,11 +5,12 @@
 
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/task.h"
 
-// How a task's time was spent. Written by the worker; read by the agent, harmlessly torn.
+// How a task's time was spent.
 struct worker_load {
 	int64_t busy_ns;    // in steps that did work
 	int64_t blocked_ns; // with its output full
@@ -19,13 +20,20 @@ struct worker {
 	uint32_t task_count;
 	uint32_t running; // tasks not yet finished
 	struct task **tasks;
-	struct worker_load *loads; // a task each
+	struct worker_load *loads, *loads_shown; // a task each
 	uint32_t *work;            // of the last step, a task each
 	int64_t last_ns;           // of the last step; 0: none yet
 	int64_t ended_ns;          // when its last task had finished
 	// worker: write (release), with ended_ns before it; agent: read (acquire)
 	alignas(64) atomic_bool done;
+	// agent: asks (release); worker: reads (acquire), copies, and says so in the other (release)
+	atomic_uint figures_wanted, figures_given;
 };
+
+// Have counters and loads copied to where they may be read while the worker goes on: `shown` of
+// the tasks' links, and loads_shown.  Thread: agent; once they are ready it may ask again.
+void worker_ask_figures(struct worker *w);
+bool worker_figures_ready(const struct worker *w);
 
 // One round over all tasks.  Returns what they handled, 0: nothing to do now.
 // Thread: owner.

@@ -103,6 +103,26 @@ static void test_an_interrupted_part_ends_early(void **state)
 	assert_false(output_exists());
 }
 
+static void test_figures_grow_while_a_part_runs(void **state)
+{
+	struct workload_part *part = prepare("events: 100000000");
+	assert_int_equal(leave(part, WORKLOAD_PREPARING), WORKLOAD_PREPARED);
+	workload->ops->start(workload, part);
+	uint64_t last = 0;
+	for (uint32_t grew = 0; grew < 2;) {
+		workload->ops->step(workload, clock_now_ns());
+		struct workload_status status = status_of(part);
+		assert_int_equal(status.state, WORKLOAD_RUNNING);
+		uint64_t records = status.operator_count == 0
+			? 0
+			: status.operators[0].figures.counters.records_out;
+		grew += records > last;
+		last = records;
+		usleep(300);
+	}
+	workload->ops->discard(workload, part);
+}
+
 static void test_what_is_wrong_is_said_with_its_line(void **state)
 {
 	struct workload_part *part = prepare("event: 5");
@@ -166,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_part_runs_and_publishes_when_told),
 		cmocka_unit_test(test_an_interrupted_part_ends_early),
+		cmocka_unit_test(test_figures_grow_while_a_part_runs),
 		cmocka_unit_test(test_what_is_wrong_is_said_with_its_line),
 		cmocka_unit_test(test_a_wrong_number_of_workers_is_refused),
 		cmocka_unit_test(test_discarding_at_any_time_is_safe),
