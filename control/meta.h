@@ -18,6 +18,7 @@ struct meta_entry {
 };
 
 // All comparisons hold, or nothing is changed. A comparison with revision 0: the key is absent.
+// A key is put at most once in a transaction. Requests may be answered in another order.
 struct meta_compare {
 	const char *key;
 	int64_t revision;
@@ -27,7 +28,7 @@ struct meta_put {
 	const char *key;
 	const void *value; // NULL: delete
 	size_t bytes;
-	bool leased; // goes away with this client's lease
+	bool leased; // goes away with this client's lease; refused while it has none
 };
 
 struct meta_txn {
@@ -53,7 +54,7 @@ struct meta_events {
 	// A hint: something under the watched prefix may have changed. May be lost or come twice.
 	void (*changed)(void *owner);
 	// The lease holds until `until_ns` (the client's own clock, counted from before the request
-	// was sent); 0: it is lost.
+	// was sent); 0: it is lost, and what was put with it. A later call is of a new one.
 	void (*lease)(void *owner, int64_t until_ns);
 	void *owner;
 };
@@ -67,6 +68,8 @@ struct meta_ops {
 	int (*watch)(struct meta *meta, const char *prefix);
 	int (*keep_lease)(struct meta *meta, int64_t ttl_ns); // begin, and renew from now on
 	int64_t (*step)(struct meta *meta, int64_t now_ns);   // returns the next deadline
+	// What is wrong at present, as one line for the status; NULL: nothing. May be missing.
+	const char *(*trouble)(const struct meta *meta);
 	void (*destroy)(struct meta *meta);
 };
 
@@ -74,3 +77,6 @@ struct meta {
 	const struct meta_ops *ops;
 	struct meta_events events;
 };
+
+// Returns NULL, or what is wrong with the transaction (keys, sizes, counts).
+const char *meta_txn_wrong(const struct meta_txn *txn);
