@@ -138,7 +138,10 @@ static int start(struct run *run)
 		.worker_cpus = run->planned.worker_cpus,
 		.worker_nodes = run->planned.worker_nodes,
 		.node = run->node};
-	if (engine_create(&config, run->error, sizeof(run->error), &run->engine) < 0)
+	int rc = engine_create(&config, run->error, sizeof(run->error), &run->engine);
+	if (rc == -ENOBUFS && huge)
+		engine_eal_start_over();
+	if (rc < 0)
 		return fail(run, run->error);
 	return start_workers(run);
 }

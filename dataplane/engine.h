@@ -29,16 +29,21 @@ struct engine_figures {
 
 struct engine;
 
-// Start EAL once per process; huge pages where there are any, else without.  Returns 0 or -errno
-// with a reason on stderr. *ret_huge tells which.
-int engine_eal_start(uint64_t no_huge_bytes, bool *ret_huge);
+// Start EAL, once in a process, in huge pages if enough are free, else with `bytes` in small ones;
+// *ret_huge tells which. If others are quicker to take them, it starts over.  Returns 0 or -errno
+// with a reason on stderr.
+int engine_eal_start(uint64_t bytes, bool *ret_huge);
+// Run this process anew, with the same arguments and EAL in small pages, because EAL cannot be
+// started twice. Call it before anything is left to clean up; descriptors must close on exec.
+// Returns -errno if that cannot be, or was done before.
+int engine_eal_start_over(void);
 
 // Lay out the memory that a source's tasks share, in `arena`. engine_create does it for sources
 // that have none yet; a benchmark does it once and runs many engines over it.
 int engine_share(struct weir_plan *plan, const struct weir_operator *kind, struct arena *arena);
 
-// Build tasks, channels and arenas, lay out shared source memory.  Returns 0 or -errno; `error`
-// says why.
+// Build tasks, channels and arenas, lay out shared source memory.  Returns 0 or -errno, -ENOBUFS
+// if there is no memory for frames; `error` says why.
 int engine_create(const struct engine_config *config, char *error, uint32_t error_bytes,
 	struct engine **ret_engine);
 void engine_destroy(struct engine *engine); // NULL-safe; removes what sinks did not publish

@@ -84,7 +84,20 @@ static int build_frames(struct engine *e, struct engine_worker *w)
 	w->frames = rte_pktmbuf_pool_create(name, frames, 0, 0, room, (int)socket);
 	if (w->frames == NULL)
 		w->frames = rte_pktmbuf_pool_create(name, frames, 0, 0, room, SOCKET_ID_ANY);
-	return w->frames == NULL ? no_memory(e, "frames", (uint64_t)frames * room) : 0;
+	if (w->frames != NULL)
+		return 0;
+	no_memory(e, "frames", (uint64_t)frames * room);
+	return -ENOBUFS;
+}
+
+static int build_all_frames(struct engine *e)
+{
+	int error = 0;
+	for (uint32_t w = 0; w < e->worker_count && error == 0; w++) {
+		e->workers[w].index = w;
+		error = build_frames(e, &e->workers[w]);
+	}
+	return error;
 }
 
 static uint64_t task_bytes(const struct job_plan *plan, const struct plan_task *task)
@@ -133,12 +146,8 @@ static int build_worker(struct engine *e, uint32_t index)
 	struct engine_worker *w = &e->workers[index];
 	uint64_t bytes = worker_bytes(e, index);
 	uint32_t tasks = 0;
-	w->index = index;
 	for (uint32_t t = 0; t < plan->task_count; t++)
 		tasks += plan->tasks[t].worker == e->config.first_worker + index;
-	int error = build_frames(e, w);
-	if (error != 0)
-		return error;
 	int node = e->config.worker_nodes == NULL ? -1 : e->config.worker_nodes[index];
 	if (arena_create(&w->arena, bytes, node, plan->recovery) != 0)
 		return no_memory(e, "a worker's state and buffers", bytes);
@@ -294,6 +303,8 @@ int engine_build(struct engine *e)
 	int error = check_memory(e);
 	if (error == 0)
 		error = build_tables(e);
+	if (error == 0) // before state takes what huge pages there are
+		error = build_all_frames(e);
 	for (uint32_t w = 0; w < e->worker_count && error == 0; w++)
 		error = build_worker(e, w);
 	if (error == 0)

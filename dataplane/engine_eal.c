@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,16 +13,67 @@
 #include "dataplane/engine.h"
 #include "numa/clock.h"
 
-// Free huge pages of 2 MiB; a count that cannot be read is none.
-static unsigned long free_huge_pages(void)
+#define HUGE_PAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+#define SMALL_PAGES "WEIR_SMALL_PAGES"
+
+// A count of huge pages of 2 MiB; one that cannot be read is none.
+static unsigned long huge_pages(const char *path)
 {
 	unsigned long pages = 0;
-	FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
+	FILE *f = fopen(path, "re");
 	if (f == NULL || fscanf(f, "%lu", &pages) != 1)
 		pages = 0;
 	if (f != NULL)
 		fclose(f);
 	return pages;
+}
+
+// Those that are reserved count as free until their owners touch them.
+static bool huge_pages_hold(uint64_t bytes)
+{
+	enum { PAGE = 2 << 20 };
+	unsigned long available = huge_pages(HUGE_PAGES "free_hugepages");
+	unsigned long reserved = huge_pages(HUGE_PAGES "resv_hugepages");
+	return getenv(SMALL_PAGES) == NULL && available > reserved &&
+		(available - reserved) * PAGE >= bytes;
+}
+
+// The arguments of this process, which its parsers may have moved.  Returns NULL without /proc.
+static char **arguments_create(void)
+{
+	char *text = NULL;
+	size_t room = 0, count = 0;
+	FILE *f = fopen("/proc/self/cmdline", "re");
+	ssize_t bytes = f != NULL ? getdelim(&text, &room, EOF, f) : -1;
+	if (f != NULL)
+		fclose(f);
+	char **arguments = bytes > 0 ? calloc((size_t)bytes + 1, sizeof(char *)) : NULL;
+	for (ssize_t at = 0; arguments != NULL && at < bytes; at += (ssize_t)strlen(text + at) + 1)
+		arguments[count++] = text + at;
+	if (arguments == NULL)
+		free(text);
+	return arguments;
+}
+
+static void arguments_destroy(char **arguments)
+{
+	free(arguments[0]);
+	free(arguments);
+}
+
+int engine_eal_start_over(void)
+{
+	char **arguments = getenv(SMALL_PAGES) == NULL ? arguments_create() : NULL;
+	if (arguments == NULL)
+		return -ENOMEM;
+	fprintf(stderr, "weir: others took the huge pages, or they are not allowed here; DPDK goes "
+			"on without, and frames cost more time\n");
+	fflush(NULL);
+	setenv(SMALL_PAGES, "1", 1);
+	execv("/proc/self/exe", arguments);
+	int error = errno;
+	arguments_destroy(arguments);
+	return -error;
 }
 
 // EAL wants a folder of its own even where it shares nothing, and takes one that is the same for
@@ -48,28 +100,46 @@ static int check_open_files(void)
 	return -EMFILE;
 }
 
-int engine_eal_start(uint64_t no_huge_bytes, bool *ret_huge)
+// What EAL says of huge pages that it does not get is kept back; without them it says it aloud.
+static int init_quietly(int count, char **arguments)
 {
-	enum { PAGE = 2 << 20 };
+	FILE *shown = stderr, *nowhere = fopen("/dev/null", "we");
+	stderr = nowhere != NULL ? nowhere : shown;
+	int result = rte_eal_init(count, arguments);
+	stderr = shown;
+	if (nowhere != NULL)
+		fclose(nowhere);
+	return result;
+}
+
+static int eal_failed(bool huge, int error, const cpu_set_t *before)
+{
+	sched_setaffinity(0, sizeof(*before), before);
+	if (huge)
+		engine_eal_start_over();
+	fprintf(stderr, "weir: DPDK's EAL did not start (%s); %s\n", rte_strerror(error),
+		huge ? "set " SMALL_PAGES "=1, which leaves huge pages to others"
+		     : "is locked memory limited (ulimit -l)?");
+	return -error;
+}
+
+int engine_eal_start(uint64_t bytes, bool *ret_huge)
+{
 	char memory[32], lcore[32];
 	cpu_set_t before;
-	bool huge = free_huge_pages() * PAGE >= no_huge_bytes + (64u << 20);
-	snprintf(memory, sizeof(memory), "%llu", (unsigned long long)(no_huge_bytes >> 20));
+	bool huge = huge_pages_hold(bytes + (64u << 20));
+	snprintf(memory, sizeof(memory), "%llu", (unsigned long long)(bytes >> 20));
 	snprintf(lcore, sizeof(lcore), "0@%d", sched_getcpu());
 	char *common[] = {"weir", "--lcores", lcore, "--no-pci", "--no-telemetry", "--log-level",
-		"error", huge ? "--in-memory" : "--no-huge", "--no-shconf", "-m", memory, NULL};
+		"critical", huge ? "--in-memory" : "--no-huge", "--no-shconf", "-m", memory, NULL};
 	int count = huge ? 8 : 11;
 	if (check_open_files() < 0)
 		return -EMFILE;
 	if (sched_getaffinity(0, sizeof(before), &before) != 0)
 		return -errno;
 	choose_runtime_folder();
-	if (rte_eal_init(count, common) < 0) {
-		int error = rte_errno;
-		fprintf(stderr, "weir: DPDK's EAL did not start (%s); is another job holding the "
-				"huge pages or locked memory?\n", rte_strerror(error));
-		return -error;
-	}
+	if ((huge ? init_quietly(count, common) : rte_eal_init(count, common)) < 0)
+		return eal_failed(huge, rte_errno, &before);
 	sched_setaffinity(0, sizeof(before), &before); // the agent is not pinned
 	clock_init();
 	*ret_huge = huge;

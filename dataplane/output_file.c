@@ -13,14 +13,46 @@
 
 enum { TEMPORARY_TRIES = 1000, TEMPORARY_SUFFIX_ROOM = 40 };
 
-static int temporary_open(struct output_file *file, int directory_bytes)
+// Where a process can link an open file that has no name (open(2), O_TMPFILE).
+static const char *unnamed_path(const struct output_file *file, char out[static 32])
 {
-	const char *name = file->path + directory_bytes;
+	snprintf(out, 32, "/proc/self/fd/%d", file->fd);
+	return out;
+}
+
+// A file without a name, which a process takes along however it ends.  Returns whether there is
+// one; not every file system has them.
+static bool unnamed_open(struct output_file *file, const char *directory)
+{
+	char path[32];
+	file->fd = open(directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+	if (file->fd < 0)
+		return false;
+	if (access(unnamed_path(file, path), F_OK) == 0)
+		return true;
+	close(file->fd); // no /proc, so it could never get a name
+	file->fd = -1;
+	return false;
+}
+
+static int temporary_make(struct output_file *file)
+{
+	char unnamed[32];
+	if (file->fd >= 0)
+		return linkat(AT_FDCWD, unnamed_path(file, unnamed), AT_FDCWD, file->temporary,
+			AT_SYMLINK_FOLLOW);
+	file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	return file->fd < 0 ? -1 : 0;
+}
+
+// Give the file a temporary name beside its own; open it if it is not.
+static int temporary_name(struct output_file *file)
+{
+	int directory_bytes = file->directory_bytes;
 	for (int try = 0; try < TEMPORARY_TRIES; try++) {
-		snprintf(file->temporary, sizeof(file->temporary), "%.*s.%s.%d-%d.tmp",
-			directory_bytes, file->path, name, (int)getpid(), try);
-		file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-		if (file->fd >= 0)
+		snprintf(file->temporary, sizeof(file->temporary), "%.*s.weir-%d-%d.tmp",
+			directory_bytes, file->path, (int)getpid(), try);
+		if (temporary_make(file) == 0)
 			return 0;
 		if (errno != EEXIST)
 			break;
@@ -31,11 +63,8 @@ static int temporary_open(struct output_file *file, int directory_bytes)
 
 // The directory, so that the new name outlives a power cut. It is opened before anything can be
 // seen: without a descriptor left, a rename would succeed and what follows it fail.
-static int directory_open(struct output_file *file, int directory_bytes)
+static int directory_open(struct output_file *file, const char *directory)
 {
-	char directory[sizeof(file->path)];
-	snprintf(directory, sizeof(directory), "%.*s", directory_bytes ? directory_bytes : 1,
-		directory_bytes ? file->path : ".");
 	file->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return file->directory >= 0 || errno == EACCES ? 0 : -errno; // may be written, not listed
 }
@@ -53,15 +82,20 @@ int output_file_open(struct output_file *file, const char *path, uint8_t *buffer
 	bool exists = stat(path, &there) == 0;
 	if (length == 0)
 		return -ENOENT;
+	if (!exists && errno == ENAMETOOLONG)
+		return -ENAMETOOLONG;
 	if (path[length - 1] == '/' || (exists && S_ISDIR(there.st_mode)))
 		return -EISDIR;
 	if (exists && !S_ISREG(there.st_mode))
 		return -EINVAL; // renaming over it would destroy it
 	const char *slash = strrchr(path, '/');
-	int directory_bytes = slash ? (int)(slash + 1 - path) : 0;
-	int error = directory_open(file, directory_bytes);
-	if (error == 0)
-		error = temporary_open(file, directory_bytes);
+	char directory[sizeof(file->path)];
+	file->directory_bytes = slash ? (int)(slash + 1 - path) : 0;
+	snprintf(directory, sizeof(directory), "%.*s", slash ? file->directory_bytes : 1,
+		slash ? path : ".");
+	int error = directory_open(file, directory);
+	if (error == 0 && !unnamed_open(file, directory))
+		error = temporary_name(file);
 	if (error)
 		output_file_discard(file);
 	return error;
@@ -118,13 +152,30 @@ int output_file_sync(struct output_file *file)
 	return error;
 }
 
+// A file without a name gets its own at once, unless it is to take another's place.
+static int put_in_place(struct output_file *file)
+{
+	char unnamed[32];
+	if (file->temporary[0] == '\0') {
+		if (linkat(AT_FDCWD, unnamed_path(file, unnamed), AT_FDCWD, file->path,
+			    AT_SYMLINK_FOLLOW) == 0)
+			return 0;
+		int error = errno == EEXIST ? temporary_name(file) : -errno;
+		if (error)
+			return error;
+	}
+	if (rename(file->temporary, file->path) < 0)
+		return -errno;
+	file->temporary[0] = '\0';
+	return 0;
+}
+
 int output_file_publish(struct output_file *file)
 {
 	int error = output_file_sync(file);
-	if (!error && rename(file->temporary, file->path) < 0)
-		error = -errno;
+	if (!error)
+		error = put_in_place(file);
 	if (!error) {
-		file->temporary[0] = '\0';
 		if (file->directory >= 0 && fsync(file->directory) < 0 && errno != EINVAL)
 			error = -errno;
 	}

@@ -1,5 +1,5 @@
-// A file that appears complete or not at all: written in large blocks under a temporary name in
-// its directory, synced, then renamed. Thread: owner.
+// A file that appears complete or not at all: written in large blocks without a name, or under a
+// temporary one where the file system knows no other way, synced, then put in place. Thread: owner.
 #pragma once
 
 #include <stdbool.h>
@@ -11,7 +11,8 @@ struct output_file {
 	uint8_t *buffer; // the caller's
 	size_t room, used;
 	char path[4096];
-	char temporary[4096]; // "" once there is none to remove
+	int directory_bytes; // of the path
+	char temporary[4096]; // "" where there is none to remove
 };
 
 // Begin the file at `path`, which may exist and then stays as it is until published.

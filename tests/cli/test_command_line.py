@@ -242,6 +242,20 @@ operators:
         assert sink_count(folder) == kept, result.stderr
 
 
+# Files of at most 64 KiB: then EAL gets none of the huge pages that are free.
+@test
+def huge_pages_that_are_gone_are_done_without(folder):
+    arguments = ["run", "-w", "2", "-s", "workers.wait=yield", "-s", "source.events=1000", "-r",
+                 "r.json", example("nexmark/q5.yaml")]
+    result = subprocess.run(
+        [WEIR, *arguments], cwd=folder, capture_output=True, text=True, timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)))
+    assert result.returncode == 0, result.stderr
+    words = [line for line in result.stderr.splitlines() if "huge pages" in line]
+    assert len(words) <= 1 and "EAL" not in result.stderr, result.stderr
+    assert sorted(os.listdir(folder)) == ["q5.csv", "r.json"], os.listdir(folder)
+
+
 @test
 def more_memory_than_there_is_is_refused(folder):
     result = weir(
@@ -347,13 +361,30 @@ def a_report_does_not_replace_a_sinks_file(folder):
     assert not os.listdir(folder)
 
 
+# Whether it has blocked SIGINT, to take it when it is ready.
+def holds_signals(pid):
+    for line in read("/proc", f"{pid}/status").splitlines():
+        if line.startswith("SigBlk:"):
+            return int(line.split()[1], 16) >> (signal.SIGINT - 1) & 1
+    return False
+
+
+@test
+def a_killed_job_leaves_nothing(folder):
+    write(folder, "j.yaml", ENDLESS)
+    process = begin(folder, "-r", "r.json", "j.yaml")
+    process.kill()
+    process.communicate(timeout=60)
+    assert os.listdir(folder) == ["j.yaml"], os.listdir(folder)
+
+
 @test
 def an_interrupt_at_the_start_leaves_nothing(folder):
     write(folder, "j.yaml", ENDLESS)
     process = subprocess.Popen([WEIR, "run", "-r", "r.json", "j.yaml"], cwd=folder,
                                stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and len(os.listdir(folder)) < 2:
-        pass
+    while process.poll() is None and not holds_signals(process.pid):
+        time.sleep(0.001)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, (process.returncode, errors)

@@ -1,6 +1,10 @@
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -103,6 +108,79 @@ static void discarded_leaves_the_old(void **state)
 	assert_int_equal(directory_count(), 1);
 }
 
+// With as long a name as there can be; one byte more is said at once, not when all is done.
+static void names_of_any_length(void **state)
+{
+	char name[NAME_MAX + 2], longest[sizeof(directory) + sizeof(name)];
+	memset(name, 'n', sizeof(name) - 1);
+	name[NAME_MAX] = '\0';
+	snprintf(longest, sizeof(longest), "%s/%s", directory, name);
+	for (int i = 0; i < 2; i++) { // the second takes the first's place
+		assert_int_equal(output_file_open(&file, longest, buffer, sizeof(buffer)), 0);
+		assert_int_equal(output_file_publish(&file), 0);
+		assert_int_equal(directory_count(), 1);
+	}
+	assert_int_equal(unlink(longest), 0);
+	name[NAME_MAX] = 'n';
+	name[NAME_MAX + 1] = '\0';
+	snprintf(longest, sizeof(longest), "%s/%s", directory, name);
+	assert_int_equal(
+		output_file_open(&file, longest, buffer, sizeof(buffer)), -ENAMETOOLONG);
+}
+
+// Killed where nothing can be cleaned up.
+static void a_killed_process_leaves_nothing(void **state)
+{
+	int probe = open(directory, O_TMPFILE | O_WRONLY, 0666);
+	if (probe < 0)
+		skip(); // this file system knows only names
+	close(probe);
+	pid_t child = fork();
+	if (child == 0) {
+		static const char text[] = "more than the buffer of sixteen bytes holds";
+		bool good = output_file_open(&file, path, buffer, sizeof(buffer)) == 0 &&
+			output_file_write(&file, text, sizeof(text)) == 0 &&
+			output_file_sync(&file) == 0;
+		raise(good ? SIGKILL : SIGTERM);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(WTERMSIG(status), SIGKILL);
+	assert_int_equal(directory_count(), 0);
+}
+
+// Without /proc nothing unnamed can be given a name.
+static bool publish_without_proc(void)
+{
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("none", "/proc", "tmpfs", 0, NULL) < 0)
+		return false;
+	for (int i = 0; i < 2; i++) {
+		if (output_file_open(&file, path, buffer, sizeof(buffer)) != 0 ||
+			file.temporary[0] == '\0' || access(file.temporary, F_OK) < 0 ||
+			output_file_write(&file, "whole", 5) != 0 ||
+			output_file_publish(&file) != 0 || directory_count() != 1)
+			return false;
+	}
+	return true;
+}
+
+static void a_temporary_name_serves_where_there_must_be_one(void **state)
+{
+	pid_t child = fork();
+	if (child == 0) {
+		if (unshare(CLONE_NEWNS) < 0)
+			_exit(77);
+		_exit(publish_without_proc() ? 0 : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+	path_holds("whole");
+}
+
 static void two_at_once(void **state)
 {
 	static uint8_t other_buffer[16];
@@ -189,6 +267,9 @@ int main(void)
 		CASE(appears_when_published),
 		CASE(reserves_in_place),
 		CASE(discarded_leaves_the_old),
+		CASE(names_of_any_length),
+		CASE(a_killed_process_leaves_nothing),
+		CASE(a_temporary_name_serves_where_there_must_be_one),
 		CASE(two_at_once),
 		CASE(says_what_is_wrong),
 		CASE(publishes_with_no_descriptor_left),
