@@ -26,7 +26,7 @@ struct worker {
 	int64_t ended_ns;          // when its last task had finished
 	// worker: write (release), with ended_ns before it; agent: read (acquire)
 	alignas(64) atomic_bool done;
-	// agent: asks (release); worker: reads (acquire), copies, and says so in the other (release)
+	// agent: asks (release); worker: reads (acquire), copies, says so in the other (release)
 	atomic_uint figures_wanted, figures_given;
 };
 
