@@ -163,7 +163,8 @@ const char *job_state_name(Weir__JobState state);
 
 // deploy.c
 bool deploy_choose(struct controller *c, struct job_entry *job);
-uint32_t deploy_free_workers(const struct controller *c, const struct node *node);
+uint32_t deploy_free_workers(const struct controller *c, const struct node *node,
+	uint32_t *ret_first);
 void deploy_command(struct controller *c, struct job_entry *job, uint32_t index,
 	enum command command);
 void deploy_abort(struct controller *c, struct node *node, struct part *part);

@@ -8,20 +8,43 @@
 
 struct candidate {
 	struct node *node;
-	uint32_t free;
+	uint32_t free, first; // the longest run of its workers, and where it begins
 	uint32_t rack_free; // of all nodes of its rack
 };
 
-uint32_t deploy_free_workers(const struct controller *c, const struct node *node)
+// Of the job that has the node's worker: behind its last one; 0: nobody has it.
+static uint32_t taken_until(const struct controller *c, const struct node *node, uint32_t worker)
 {
-	uint32_t busy = 0;
 	for (uint32_t i = 0; i < c->job_count; i++) {
 		const Weir__JobRecord *job = c->jobs[i]->record;
-		for (size_t k = 0; k < job->n_participants && !job_is_ended(c->jobs[i]); k++)
-			if (job->participants[k]->incarnation == node->record->incarnation)
-				busy += job->participants[k]->workers;
+		for (size_t k = 0; k < job->n_participants && !job_is_ended(c->jobs[i]); k++) {
+			const Weir__Participant *p = job->participants[k];
+			if (p->incarnation == node->record->incarnation &&
+				worker - p->node_worker < p->workers)
+				return p->node_worker + p->workers;
+		}
 	}
-	return node->record->workers > busy ? node->record->workers - busy : 0;
+	return 0;
+}
+
+// The longest run of workers that no job has: a worker serves one job, so that jobs do not disturb
+// each other and its sessions are that job's.
+uint32_t deploy_free_workers(const struct controller *c, const struct node *node,
+	uint32_t *ret_first)
+{
+	uint32_t best = 0, first = 0;
+	for (uint32_t w = 0; w < node->record->workers;) {
+		uint32_t until = taken_until(c, node, w);
+		if (until != 0)
+			first = w = until;
+		else
+			w++;
+		if (w - first > best) {
+			best = w - first;
+			*ret_first = first;
+		}
+	}
+	return best;
 }
 
 // Few racks, few nodes: what talks to each other is near. Names decide the rest.
@@ -52,9 +75,9 @@ static uint32_t find_candidates(const struct controller *c, struct candidate *ca
 		struct node *node = c->nodes[i];
 		if (node->state != NODE_ALIVE || node->leaving || !entry_is_settled(&node->entry))
 			continue;
-		uint32_t free_here = deploy_free_workers(c, node);
+		uint32_t first = 0, free_here = deploy_free_workers(c, node, &first);
 		if (free_here > 0)
-			candidates[count++] = (struct candidate){node, free_here, 0};
+			candidates[count++] = (struct candidate){node, free_here, first, 0};
 		free_all += free_here;
 	}
 	for (uint32_t i = 0; i < count; i++)
@@ -67,12 +90,14 @@ static uint32_t find_candidates(const struct controller *c, struct candidate *ca
 	return count;
 }
 
-static Weir__Participant *participant_of(const struct node *node, uint32_t workers)
+static Weir__Participant *participant_of(const struct candidate *candidate, uint32_t workers)
 {
+	const struct node *node = candidate->node;
 	Weir__Participant p = WEIR__PARTICIPANT__INIT;
 	p.node = node->record->name;
 	p.incarnation = node->record->incarnation;
 	p.workers = workers;
+	p.node_worker = candidate->first;
 	p.n_links = node->record->n_links;
 	p.links = node->record->links;
 	return record_copy(&p);
@@ -87,7 +112,7 @@ static void take_nodes(struct job_entry *job, const struct candidate *candidates
 	for (uint32_t i = 0; i < count && wanted > 0; i++) {
 		uint32_t take = candidates[i].free < wanted ? candidates[i].free : wanted;
 		record->participants[record->n_participants++] =
-			participant_of(candidates[i].node, take);
+			participant_of(&candidates[i], take);
 		wanted -= take;
 	}
 	qsort(record->participants, record->n_participants, sizeof(*record->participants), by_name);

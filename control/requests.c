@@ -80,11 +80,12 @@ static void reply_jobs(struct controller *c, uint64_t peer, uint64_t number,
 static void fill_node(struct controller *c, const struct node *node, Weir__NodeStatus *status)
 {
 	static const char *const states[] = {"unknown", "joining", "alive", "dead"};
+	uint32_t first;
 	weir__node_status__init(status);
 	status->record = node->record;
 	status->state = (char *)(node->leaving ? "leaving" : states[node->state]);
 	status->reason = (char *)(node->state == NODE_DEAD ? node->reason : "");
-	status->free_workers = node->state == NODE_ALIVE ? deploy_free_workers(c, node) : 0;
+	status->free_workers = node->state == NODE_ALIVE ? deploy_free_workers(c, node, &first) : 0;
 	if (node->heard_ns)
 		status->silent_ns = (uint64_t)(c->now_ns - node->heard_ns);
 	status->parts = calloc(node->part_count + 1, sizeof(*status->parts));

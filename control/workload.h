@@ -13,6 +13,7 @@ struct workload_participant {
 	const char *node;
 	uint64_t incarnation; // of the node
 	uint32_t first_worker, workers;
+	uint32_t node_worker; // of the node's own, the first of them: the job alone has them
 	uint32_t link_count;
 	const char *const *links; // addresses of its links, as its config says
 };
