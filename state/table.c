@@ -55,7 +55,7 @@ uint64_t table_hash(const struct table *t, const uint8_t *entry)
 
 static uint32_t free_slot(const uint8_t *slots, uint32_t shift, uint32_t stride, uint64_t hash)
 {
-	uint64_t mask = ~0ull >> shift, slot = hash >> shift;
+	uint64_t mask = ~0ull >> shift, slot = table_home(hash, shift);
 	while (entry_rows(slots + slot * stride) != 0)
 		slot = (slot + 1) & mask;
 	return (uint32_t)slot;
@@ -167,7 +167,7 @@ static bool has_text(const struct table *t, const uint8_t *entry, const uint8_t 
 static uint8_t *find_bytes(const struct table *t, uint64_t hash, const uint8_t *key, uint32_t bytes)
 {
 	uint64_t mask = ~0ull >> t->shift;
-	for (uint64_t slot = hash >> t->shift;; slot = (slot + 1) & mask) {
+	for (uint64_t slot = table_home(hash, t->shift);; slot = (slot + 1) & mask) {
 		uint8_t *entry = t->slots + slot * t->stride;
 		if (entry_rows(entry) == 0)
 			return NULL;

@@ -1,7 +1,8 @@
 // Tables: insert-only hash tables from a key to fixed-size accumulators, entries inline in the
-// slots, home slot by the top bits of the key's hash, linear probing. They remember the order in
-// which keys came. An entry is {word, rows, accumulators}; the word is the key itself, or the hash
-// of a key of bytes, whose text is in a store beside. An entry without rows is free.
+// slots, linear probing. Home is by the low bits of the key's hash: the top ones chose the task, so
+// all its keys have them in common. They remember the order in which keys came. An entry is {word,
+// rows, accumulators}; the word is the key itself, or the hash of a key of bytes, whose text is in
+// a store beside. An entry without rows is free.
 #pragma once
 
 #include <stdbool.h>
@@ -96,12 +97,17 @@ static inline const uint8_t *table_text(const struct table *t, const uint8_t *en
 // The key's hash: of the key, or of the canonical encoding of null.
 uint64_t table_hash(const struct table *t, const uint8_t *entry);
 
+static inline uint64_t table_home(uint64_t hash, uint32_t shift)
+{
+	return hash & ~0ull >> shift;
+}
+
 // The key's entry in `slots`, or the free one where it belongs. All state is passed so that a loop
 // can keep it in registers.
 static inline __attribute__((always_inline)) uint8_t *table_probe_int64(uint8_t *slots,
 	uint32_t shift, uint32_t stride, uint64_t hash, int64_t key)
 {
-	uint64_t slot = hash >> shift;
+	uint64_t slot = table_home(hash, shift);
 	uint8_t *entry = slots + slot * stride;
 	while (UNLIKELY(entry_word(entry) != key) && entry_rows(entry) != 0) {
 		slot = (slot + 1) & ~0ull >> shift;
@@ -130,7 +136,7 @@ static inline void table_prefetch(const struct table *t, const struct table *of,
 	int64_t word = entry_word(entry);
 	uint64_t hash = of->form == TABLE_INT64 ? key_hash_int64(word) : (uint64_t)word;
 	if (t->shift != 0)
-		__builtin_prefetch(t->slots + (hash >> t->shift) * t->stride);
+		__builtin_prefetch(t->slots + table_home(hash, t->shift) * t->stride);
 }
 
 // Of the canonical encoding of one null int64.

@@ -134,6 +134,23 @@ static void load_begin(struct fixture *f, struct snapshot_reader *r, enum table_
 	assert_int_equal(snapshot_find(r, "table", &version), 0);
 }
 
+// The keys of one task of sixteen are not crowded into a sixteenth of its table.
+static void test_keys_of_one_task_spread_over_the_table(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t used[16] = {0};
+	begin(f, TABLE_INT64);
+	for (int64_t key = 0; f->table.count < 20000; key++)
+		if (key_hash_int64(key) >> 60 == 5)
+			((struct table_entry *)table_take_int64(&f->table, key))->rows = 1;
+	uint32_t capacity = table_capacity(&f->table);
+	for (uint32_t slot = 0; slot < capacity; slot++)
+		if (entry_rows(f->table.slots + (uint64_t)slot * f->table.stride) != 0)
+			used[(uint64_t)slot * 16 / capacity]++;
+	for (int i = 0; i < 16; i++)
+		assert_in_range(used[i], 20000 / 16 / 2, 20000 / 16 * 2);
+}
+
 static void test_snapshot(void **state)
 {
 	struct fixture *f = *state;
@@ -143,7 +160,7 @@ static void test_snapshot(void **state)
 		fill(&f->table, 3000);
 		save(f);
 		load_begin(f, &r, (enum table_form)form);
-		// The hash groups keys by its top bits whatever the capacity: here another one.
+		// Of another capacity, so that every key is at home elsewhere.
 		table_reserve(&f->table, 20000);
 		assert_int_equal(table_restore(&f->table, &r), 0);
 		assert_int_equal(snapshot_left(&r), 0);
@@ -216,7 +233,8 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {T(test_int64_keys), T(test_bytes_keys),
-		T(test_null_is_not_zero), T(test_snapshot), T(test_snapshot_is_by_key_group),
+		T(test_null_is_not_zero), T(test_keys_of_one_task_spread_over_the_table),
+		T(test_snapshot), T(test_snapshot_is_by_key_group),
 		T(test_damaged_snapshot), T(test_exhausted_pool)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
