@@ -10,7 +10,11 @@
 #include "perf/results.h"
 #include "perf/sink_latency.h"
 
-enum { WORKERS = 2, ROWS_MAX = 8000000 };
+enum {
+	WORKERS = 2,
+	ROWS_MAX = 8000000,
+	KEYS = 1 << 18, // of a task: more than any run has
+};
 
 struct span {
 	int64_t from_ns, to_ns;
@@ -94,7 +98,8 @@ static double percentile_us(const struct observed *o, uint64_t count, double sha
 	return (double)o->latencies[(uint64_t)(share * (double)(count - 1))] / 1000;
 }
 
-static struct engine_job *job_open(int64_t events, int64_t pace, const struct team *cores)
+static struct engine_job *job_open(int64_t events, int64_t pace, int64_t keys,
+	const struct team *cores)
 {
 	struct engine_job *job;
 	char text[1024];
@@ -103,19 +108,20 @@ static struct engine_job *job_open(int64_t events, int64_t pace, const struct te
 		"version: 1\njob: latency\nworkers: {state_memory: 64MiB}\noperators:\n"
 		"  - {id: source, kind: memory, pace: %" PRId64 "/s, scheduled: true, block: 64, "
 		"from: {kind: nexmark, events: %" PRId64 "}}\n"
-		"  - {id: sink, kind: latency, input: source.bid, key: auction}\n",
-		pace, events);
+		"  - {id: sink, kind: latency, input: source.bid, key: auction, keys: %" PRId64
+		"}\n",
+		pace, events, keys);
 	return engine_job_open(text, cores, &job) == 0 ? job : NULL;
 }
 
 // Run at a pace.  Returns 0 and events a second.
-static int paced_run(int64_t events, int64_t pace, const struct team *cores, struct observed *o,
-	double *ret_rate)
+static int paced_run(int64_t events, int64_t pace, int64_t keys, const struct team *cores,
+	struct observed *o, double *ret_rate)
 {
 	const struct engine_watch watch = {gaps_take, o};
 	struct engine_outcome outcome;
 	struct arena arena;
-	struct engine_job *job = job_open(events, pace, cores);
+	struct engine_job *job = job_open(events, pace, keys, cores);
 	int err = job == NULL ? -1 : engine_job_lay(job, &arena);
 
 	if (err == 0) {
@@ -130,6 +136,8 @@ static int paced_run(int64_t events, int64_t pace, const struct team *cores, str
 }
 
 struct series {
+	const char *name;
+	int64_t keys; // room for them is made at the start; 0: the table grows
 	struct measure p50, p9999, p50_all, p9999_all, left_out;
 	double rate;
 };
@@ -150,28 +158,27 @@ static void run_summarise(struct observed *o, struct series *s)
 	measure_add(&s->p9999, percentile_us(o, clean, 0.9999));
 }
 
+static void report_one(struct results *results, const struct series *s, const char *what,
+	const struct measure *values)
+{
+	char name[64];
+
+	if (values->count == 0)
+		return;
+	snprintf(name, sizeof(name), "%s/%s", s->name, what);
+	struct result *r = results_add(results, name, WORKERS, "us", values, NULL, 1);
+	snprintf(r->note, sizeof(r->note),
+		"at %.1f M events/s, half load; %.1f %% of records lived during or just after a "
+		"clock gap over 10 us and count only under /all",
+		s->rate / 1e6, 100 * measure_median(&s->left_out));
+}
+
 static void report(struct results *results, const struct series *s)
 {
-	const struct {
-		const char *name;
-		const struct measure *values;
-	} rows[] = {
-		{"latency/p50", &s->p50},
-		{"latency/p99.99", &s->p9999},
-		{"latency/p50/all", &s->p50_all},
-		{"latency/p99.99/all", &s->p9999_all},
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (rows[i].values->count == 0)
-			continue;
-		struct result *r =
-			results_add(results, rows[i].name, WORKERS, "us", rows[i].values, NULL, 1);
-		snprintf(r->note, sizeof(r->note),
-			"at %.1f M events/s, half load; %.1f %% of records lived during or just "
-			"after a clock gap over 10 us and count only under /all",
-			s->rate / 1e6, 100 * measure_median(&s->left_out));
-	}
+	report_one(results, s, "p50", &s->p50);
+	report_one(results, s, "p99.99", &s->p9999);
+	report_one(results, s, "p50/all", &s->p50_all);
+	report_one(results, s, "p99.99/all", &s->p9999_all);
 }
 
 static int series_measure(struct observed *o, int64_t events, uint32_t rounds,
@@ -180,23 +187,40 @@ static int series_measure(struct observed *o, int64_t events, uint32_t rounds,
 	double capacity, rate;
 
 	// As fast as possible first: half of that is the load.
-	if (paced_run(events, 2000000000, cores, o, &capacity) != 0)
+	if (paced_run(events, 2000000000, s->keys, cores, o, &capacity) != 0)
 		return 1;
 	s->rate = capacity / 2;
 	for (uint32_t i = 0; i < rounds; i++) {
 		int64_t second = s->rate < (double)events ? (int64_t)s->rate : events;
-		if (paced_run(second, (int64_t)s->rate, cores, o, &rate) != 0)
+		if (paced_run(second, (int64_t)s->rate, s->keys, cores, o, &rate) != 0)
 			return 1;
 		run_summarise(o, s);
-		fprintf(stderr, "bench: latency round %u of %u\n", i + 1, rounds);
+		fprintf(stderr, "bench: %s round %u of %u\n", s->name, i + 1, rounds);
 	}
 	return 0;
+}
+
+// Room for all keys at the start, and a table that grows with them.
+static int both_measure(struct results *results, struct observed *o, int64_t events,
+	uint32_t rounds, const struct team *cores)
+{
+	struct series series[] = {
+		{.name = "latency", .keys = KEYS},
+		{.name = "latency/growing", .keys = 0},
+	};
+	int code = 0;
+
+	for (size_t i = 0; i < sizeof(series) / sizeof(series[0]) && code == 0; i++) {
+		code = series_measure(o, events, rounds, cores, &series[i]);
+		if (code == 0)
+			report(results, &series[i]);
+	}
+	return code;
 }
 
 int latency_measure(struct results *results, int64_t events, uint32_t rounds, bool share)
 {
 	struct observed o = {.gap_count = 0};
-	struct series s = {.rate = 0};
 	struct team cores;
 
 	if (cores_team(WORKERS, share, &cores) != 0)
@@ -209,9 +233,7 @@ int latency_measure(struct results *results, int64_t events, uint32_t rounds, bo
 	o.gaps = calloc((size_t)WORKERS * NODE_GAPS_MAX, sizeof(*o.gaps));
 	o.latencies = calloc((size_t)events, sizeof(*o.latencies));
 	sink_latency_use(o.logs);
-	int code = series_measure(&o, events, rounds, &cores, &s);
-	if (code == 0)
-		report(results, &s);
+	int code = both_measure(results, &o, events, rounds, &cores);
 	for (uint32_t i = 0; i < TEAM_THREADS_MAX; i++)
 		free(o.logs[i].samples);
 	free(o.gaps);

@@ -25,6 +25,13 @@ static const struct weir_param params[] = {
 		.type = WEIR_PARAM_FIELD,
 		.required = true,
 		.doc = "The int64 field to count by."},
+	{.name = "keys",
+		.type = WEIR_PARAM_INT,
+		.default_text = "0",
+		.min = 0,
+		.max = 1 << 24,
+		.doc = "Keys of a task to make room for at the start, so that its table need "
+		       "not grow while records wait."},
 	{.name = NULL},
 };
 
@@ -54,6 +61,8 @@ static int sink_create(struct weir_context *ctx, const struct weir_plan *plan, v
 	s->key_at = plan->input->fields[plan->keys[0]].offset;
 	s->due_at = plan->input->fields[schema_find(plan->input, "scheduled")].offset;
 	table_create(&s->counts, ctx->pool, TABLE_INT64, false, TABLE_INT64_HEAD, NULL);
+	if (table_reserve(&s->counts, (uint32_t)weir_param_int(plan->params, "keys", 0)) != 0)
+		return -ENOMEM;
 	*ret_self = s;
 	return 0;
 }
