@@ -198,6 +198,8 @@ static uint32_t port_receive(struct link *link, uint32_t queue, struct rte_mbuf 
 	struct port_queue *q = &port->queues[queue];
 	uint32_t kept = 0;
 	ASSERT(queue < link->queue_count);
+	if (UNLIKELY(!link_port_is_up(link)))
+		return 0;
 	if (count > LINK_BURST)
 		count = LINK_BURST;
 	uint32_t came = rte_eth_rx_burst(port->port_id, (uint16_t)queue, packets, (uint16_t)count);

@@ -2,6 +2,7 @@
 #include <net/if.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
+#include <rte_log.h>
 #include <rte_malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,7 +31,8 @@ static const struct driver {
 		.frame_bytes = 2048,
 		.frame_overhead = 96,
 		.is_virtual = true},
-	{.device = "net_af_xdp", .mtu_max = 3500, .no_external = true, .is_virtual = true},
+	// An mbuf with its headers and the kernel's headroom must fit a page.
+	{.device = "net_af_xdp", .mtu_max = 3440, .no_external = true, .is_virtual = true},
 	{.device = "net_ring", .by_pointer = true, .is_virtual = true},
 	{.device = "net_null", .is_virtual = true},
 	{.device = "net_tap", .is_virtual = true},
@@ -298,10 +300,13 @@ static int queues_start(struct link_port *port, const struct link_config *c,
 		if (error == 0)
 			error = rte_eth_tx_queue_setup(port->port_id, q, tx, (unsigned)node, NULL);
 	}
-	if (error == 0)
+	bool queues_ready = error == 0;
+	if (queues_ready)
 		error = rte_eth_dev_start(port->port_id);
 	port->started = error == 0;
-	if (error == 0 && port->local.address.six)
+	if (error != 0 && port->connects && queues_ready)
+		error = 0; // the watch starts it once its server is there
+	if (port->started && port->local.address.six)
 		rte_eth_allmulticast_enable(port->port_id); // where it can be switched off
 	if (error != 0)
 		return problem_set(problem, error, "device", "%s does not start (%s)", c->device,
@@ -353,6 +358,19 @@ static int start(struct link_port *port, const struct link_config *c, const stru
 	return error != 0 ? error : link_watch_create(port);
 }
 
+// Its driver says each time that there is no server yet, which the link's state tells as well.
+static bool is_client(const char *device)
+{
+	char role[16];
+	if (strncmp(device, "net_memif", 9) != 0)
+		return false;
+	bool client = !argument_find(device, "role", role, sizeof(role)) ||
+		strcmp(role, "client") == 0 || strcmp(role, "slave") == 0;
+	if (client)
+		rte_log_set_level_pattern("pmd.net.memif*", RTE_LOG_CRIT);
+	return client;
+}
+
 int link_port_create(const struct link_config *config, uint32_t workers,
 	struct link_problem *ret_problem, struct link **ret_link)
 {
@@ -374,6 +392,7 @@ int link_port_create(const struct link_config *config, uint32_t workers,
 		config->mtu + PACKET_ETHER_BYTES - packet_header_bytes(config->address.six);
 	port->by_pointer = d->by_pointer;
 	port->no_external = d->no_external;
+	port->connects = is_client(config->device);
 	port->watch_socket = -1;
 	port->local.address = config->address;
 	port->local.port_first = config->port;

@@ -12,7 +12,7 @@
 
 #include "dataplane/link_port_parts.h"
 
-enum { WATCH_US = 10000 };
+enum { WATCH_US = 10000, LOOKS_UNTIL_CONNECT = 10, LOOKS_UNTIL_RECONNECT = 100 };
 
 static bool interface_is_up(const struct link_port *port)
 {
@@ -28,14 +28,29 @@ static bool port_is_up(const struct link_port *port)
 	struct rte_eth_link link;
 	if (rte_eth_link_get_nowait(port->port_id, &link) != 0)
 		return false;
-	return link.link_status == RTE_ETH_LINK_UP &&
+	return port->started && link.link_status == RTE_ETH_LINK_UP &&
 		(port->watch_socket < 0 || interface_is_up(port));
+}
+
+// A memif client's driver connects once, at its start. So it is started again until its server is
+// there, and after it was lost; no queue is used while the port is down.
+static void connect_again(struct link_port *port)
+{
+	if (port->looks_until_start-- > 0)
+		return;
+	if (port->started)
+		rte_eth_dev_stop(port->port_id);
+	port->started = rte_eth_dev_start(port->port_id) == 0;
+	port->looks_until_start = port->started ? LOOKS_UNTIL_RECONNECT : LOOKS_UNTIL_CONNECT;
 }
 
 static void look(void *argument)
 {
 	struct link_port *port = argument;
-	atomic_store_explicit(&port->up, port_is_up(port), memory_order_release);
+	bool up = port_is_up(port);
+	if (port->connects && !up)
+		connect_again(port);
+	atomic_store_explicit(&port->up, up, memory_order_release);
 	rte_eal_alarm_set(WATCH_US, look, port);
 }
 

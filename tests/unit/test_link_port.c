@@ -366,7 +366,7 @@ static const struct bad_config {
 	{set_mtu_over_af_packet, "mtu",
 		"1500 needs buffers of 1610 bytes and the device has 1024; lower mtu to 914 or "
 		"add framesz=2048 to device"},
-	{set_mtu_over_af_xdp, "mtu", "4000 is out of bounds for net_af_xdp; write 1280 to 3500"},
+	{set_mtu_over_af_xdp, "mtu", "4000 is out of bounds for net_af_xdp; write 1280 to 3440"},
 	{set_mtu_over_interface, "device",
 		"there is no interface none_such (No such device); `ip link` lists them"},
 	{set_port_high, "port", "65535 leaves no UDP ports for 2 workers; write at most 65534"},
