@@ -25,6 +25,7 @@ struct channel_config {
 	uint32_t frame_bytes;     // header included
 	uint32_t frames;          // credit, at most CHANNEL_FRAMES_MAX
 	uint64_t retention_bytes; // 0: keep nothing
+	uint32_t record_bytes;    // of every record; 0: they differ
 	bool checksum;            // set and check the CRC of every frame
 };
 
@@ -50,6 +51,7 @@ struct sender {
 	uint64_t next_number; // of the next item that is sealed into a frame
 	uint64_t resend;      // next item to send again from retention; == next_number: none
 	uint64_t barrier;     // number behind the last barrier
+	uint64_t barrier_at;  // position in retention behind it
 	uint64_t incarnation;
 	int64_t watermark; // the last mark's
 	uint32_t epoch;
@@ -174,5 +176,5 @@ void receiver_return(struct receiver *r);
 // A dead receiver's successor: empty hands, its mbufs given back, positions at 0.
 void receiver_succeed(struct receiver *r);
 
-// Count packed records from `first` into the running checksum and consume them.
-void receiver_checksum(struct receiver *r, const uint8_t *first, const uint8_t *limit);
+// Count the next `records` of the frame in hand into the running checksum.
+void receiver_checksum(struct receiver *r, uint64_t records);

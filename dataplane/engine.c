@@ -47,7 +47,7 @@ int engine_start(struct engine *e)
 {
 	e->started_ns = clock_now_ns();
 	tell_start(e);
-	e->next_barrier_ns = e->started_ns + e->config.plan->checkpoint_interval_ns;
+	e->checkpoint.next_ns = e->started_ns + e->checkpoint.interval_ns;
 	e->attached = true;
 	for (uint32_t w = 0; w < e->worker_count; w++) {
 		int error = node_attach(e->config.node, w, &e->workers[w].worker);
@@ -77,39 +77,6 @@ static enum task_outcome outcome_of(struct task *t)
 	return atomic_load_explicit(&t->outcome_seen, memory_order_acquire);
 }
 
-// Of another node's task only that node knows.
-static bool runs_here(struct engine *e, uint32_t task)
-{
-	return engine_owns(e, task) && outcome_of(&e->tasks[task]) == TASK_RUNNING;
-}
-
-static bool any_wants_checkpoint(struct engine *e)
-{
-	for (uint32_t t = 0; t < e->task_count; t++)
-		if (runs_here(e, t) &&
-			atomic_load_explicit(&e->tasks[t].wants_checkpoint, memory_order_relaxed))
-			return true;
-	return false;
-}
-
-void engine_drive_checkpoints(struct engine *e, int64_t now_ns)
-{
-	int64_t interval_ns = e->config.plan->checkpoint_interval_ns;
-	uint32_t epoch = atomic_load_explicit(&e->control.epoch, memory_order_relaxed);
-	if (!e->config.plan->recovery || interval_ns == 0)
-		return;
-	for (uint32_t t = 0; t < e->task_count; t++)
-		if (runs_here(e, t) &&
-			atomic_load_explicit(&e->tasks[t].snapshot_epoch, memory_order_acquire) <
-				epoch)
-			return;
-	atomic_store_explicit(&e->control.committed, epoch, memory_order_release);
-	if (now_ns < e->next_barrier_ns && !any_wants_checkpoint(e))
-		return;
-	e->next_barrier_ns = now_ns + interval_ns;
-	atomic_store_explicit(&e->control.epoch, epoch + 1, memory_order_release);
-}
-
 static bool any_failed(struct engine *e)
 {
 	for (uint32_t t = 0; t < e->task_count; t++) {
@@ -135,7 +102,7 @@ enum engine_state engine_poll(struct engine *e)
 	for (uint32_t w = 0; w < e->worker_count; w++) {
 		const struct worker *worker = &e->workers[w].worker;
 		if (!atomic_load_explicit(&worker->done, memory_order_acquire)) {
-			engine_drive_checkpoints(e, clock_now_ns());
+			checkpoint_drive(&e->checkpoint, clock_now_ns());
 			return ENGINE_RUNNING;
 		}
 	}
@@ -262,6 +229,26 @@ void engine_figures(const struct engine *e, uint32_t operator_index,
 	figures.busy_share = span > 0 ? (double)busy_ns / span : 0;
 	figures.backpressured_share = span > 0 ? (double)blocked_ns / span : 0;
 	*ret_figures = figures;
+}
+
+void engine_checkpoints(const struct engine *e, struct engine_checkpoints *ret_checkpoints)
+{
+	struct engine_checkpoints c = {
+		.committed = atomic_load_explicit(&e->control.committed, memory_order_relaxed),
+		.early = atomic_load_explicit(&e->checkpoint.early, memory_order_relaxed)};
+	double span_ns = engine_seconds(e) * 1e9;
+	for (uint32_t t = 0; t < e->task_count; t++) {
+		if (!engine_owns(e, t))
+			continue;
+		const struct worker_load *load = load_of(e, t);
+		double waited = span_ns > 0 ? (double)load->awaiting_ns / span_ns : 0;
+		c.waiting_share_max = waited > c.waiting_share_max ? waited : c.waiting_share_max;
+		if (load->pause_ns_max > c.pause_ns_max)
+			c.pause_ns_max = load->pause_ns_max;
+		if (load->snapshot_bytes_max > c.snapshot_bytes_max)
+			c.snapshot_bytes_max = load->snapshot_bytes_max;
+	}
+	*ret_checkpoints = c;
 }
 
 void engine_report(const struct engine *e, uint32_t operator_index, struct weir_reporter *reporter)

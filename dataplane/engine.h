@@ -15,6 +15,7 @@ struct engine_config {
 	const int *worker_cpus;              // per worker of the node: OS index of its CPU
 	const int *worker_nodes;             // OS index of its NUMA node; NULL: any
 	uint64_t incarnation;                // of the job's tasks
+	bool lazy; // memory is touched when it is used, not at start: for short runs
 };
 
 enum engine_state { ENGINE_RUNNING, ENGINE_FINISHED, ENGINE_INTERRUPTED, ENGINE_FAILED };
@@ -25,6 +26,15 @@ struct engine_figures {
 	uint32_t tasks;
 	double busy_share;          // of run time, spent in steps that did work
 	double backpressured_share; // of run time, spent waiting for output credit
+};
+
+// What checkpoints came to, and what they cost.
+struct engine_checkpoints {
+	uint32_t committed;
+	uint32_t early;              // before the interval was over: log or retention was half full
+	double waiting_share_max;    // of run time, the task's that waited longest for a commit
+	int64_t pause_ns_max;        // the longest step of a worker in which a snapshot was taken
+	uint64_t snapshot_bytes_max; // the largest of a task
 };
 
 struct engine;
@@ -67,6 +77,8 @@ bool engine_refresh(struct engine *engine);
 // `operator_index` as in the plan; while running, as last refreshed.
 void engine_figures(const struct engine *engine, uint32_t operator_index,
 	struct engine_figures *ret_figures);
+// The same of checkpoints.
+void engine_checkpoints(const struct engine *engine, struct engine_checkpoints *ret_checkpoints);
 // Result figures of the operator (see weir_operator.report), added up over its tasks; none while it
 // runs.
 void engine_report(const struct engine *engine, uint32_t operator_index,

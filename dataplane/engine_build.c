@@ -10,6 +10,8 @@
 
 // Fixed memory of one operator instance, apart from state and recovery.
 enum { LINK_BYTES = 12 << 20, LOG_ENTRIES = 1 << 18 };
+// Of each snapshot's room: most states fit, and then no snapshot waits for memory to be cleared.
+enum { SNAPSHOT_TOUCHED_BYTES = 2 << 20, PAGE_BYTES = 4096 };
 
 static int no_memory(struct engine *e, const char *what, uint64_t bytes)
 {
@@ -37,10 +39,13 @@ static int build_tables(struct engine *e)
 		(1 << 16);
 	if (arena_create(&e->tables, bytes, -1, false) != 0)
 		return no_memory(e, "the job's tables", bytes);
+	e->checkpoint.control = &e->control;
+	e->checkpoint.interval_ns = plan->recovery ? plan->checkpoint_interval_ns : 0;
 	e->task_count = plan->task_count;
 	e->channel_count = plan->channel_count;
 	e->workers = table(e, e->worker_count, sizeof(*e->workers));
 	e->tasks = table(e, e->task_count, sizeof(*e->tasks));
+	e->checkpoint.tasks = table(e, e->task_count, sizeof(*e->checkpoint.tasks));
 	e->channels = table(e, e->channel_count, sizeof(*e->channels));
 	e->senders = table(e, e->channel_count, sizeof(*e->senders));
 	e->receivers = table(e, e->channel_count, sizeof(*e->receivers));
@@ -109,7 +114,7 @@ static uint64_t task_bytes(const struct job_plan *plan, const struct plan_task *
 					: 4096);
 	bytes += task->input_count * (uint64_t)(CHANNEL_FRAMES_MAX * 32 + 8192);
 	if (plan->recovery)
-		bytes += 2 * plan->task_snapshot_bytes + LOG_ENTRIES * sizeof(struct order_entry);
+		bytes += LOG_ENTRIES * sizeof(struct order_entry);
 	return bytes;
 }
 
@@ -123,19 +128,29 @@ static uint64_t worker_bytes(const struct engine *e, uint32_t index)
 	return bytes;
 }
 
-// All workers' memory is touched at start; better refused than ended by the kernel. With recovery
-// it is taken as it is used.
-static int check_memory(struct engine *e)
+static uint64_t snapshot_bytes(const struct engine *e, uint32_t index)
 {
 	const struct job_plan *plan = e->config.plan;
+	uint64_t bytes = 0;
+	for (uint32_t t = 0; t < plan->task_count && plan->recovery; t++)
+		if (plan->tasks[t].worker == e->config.first_worker + index)
+			bytes += 2 * plan->task_snapshot_bytes +
+				plan->tasks[t].input_count * 2 * sizeof(uint64_t) + 4096;
+	return bytes;
+}
+
+// All workers' memory but that of snapshots is touched at start; better refused than ended by the
+// kernel.
+static int check_memory(struct engine *e)
+{
 	uint64_t needed = 0, available = arena_available_bytes();
-	for (uint32_t w = 0; w < e->worker_count && !plan->recovery; w++)
+	for (uint32_t w = 0; w < e->worker_count && !e->config.lazy; w++)
 		needed += worker_bytes(e, w);
 	if (available == 0 || needed <= available)
 		return 0;
 	snprintf(e->error, sizeof(e->error),
 		"%" PRIu32 " workers need %" PRIu64 " MiB of memory and %" PRIu64
-		" MiB are free; lower workers.count or workers.state_memory",
+		" MiB are free; lower workers.count, workers.state_memory or checkpoint.retention",
 		e->worker_count, needed >> 20, available >> 20);
 	return -ENOMEM;
 }
@@ -149,16 +164,25 @@ static int build_worker(struct engine *e, uint32_t index)
 	for (uint32_t t = 0; t < plan->task_count; t++)
 		tasks += plan->tasks[t].worker == e->config.first_worker + index;
 	int node = e->config.worker_nodes == NULL ? -1 : e->config.worker_nodes[index];
-	if (arena_create(&w->arena, bytes, node, plan->recovery) != 0)
+	if (arena_create(&w->arena, bytes, node, e->config.lazy) != 0)
 		return no_memory(e, "a worker's state and buffers", bytes);
+	bytes = snapshot_bytes(e, index);
+	if (bytes != 0 && arena_create(&w->snapshots, bytes, node, true) != 0)
+		return no_memory(e, "the snapshots of a worker's tasks", bytes);
 	if (pool_create(&w->state, &w->arena, plan->worker_state_bytes) != 0)
 		return no_memory(e, "a worker's state", plan->worker_state_bytes);
 	w->worker.tasks = arena_alloc(&w->arena, (tasks + 1) * sizeof(struct task *), 64);
 	w->worker.loads = arena_alloc(&w->arena, (tasks + 1) * sizeof(struct worker_load), 64);
 	w->worker.loads_shown =
 		arena_alloc(&w->arena, (tasks + 1) * sizeof(struct worker_load), 64);
+	w->worker.checkpoint = plan->recovery ? &e->checkpoint : NULL;
 	w->worker.work = arena_alloc(&w->arena, (tasks + 1) * sizeof(uint32_t), 64);
 	return 0;
+}
+
+static uint32_t record_bytes(const struct weir_schema *schema)
+{
+	return schema->has_text ? 0 : (schema->fixed_bytes + 7) & ~7u;
 }
 
 // Either end may be on another node; then the transport stands in its place.
@@ -176,6 +200,7 @@ static int build_channel(struct engine *e, uint32_t c)
 		.plan_version = plan->version,
 		.frame_bytes = plan->frame_bytes,
 		.frames = plan->channel_frames,
+		.record_bytes = record_bytes(planned->schema),
 		.retention_bytes = plan->recovery ? plan->channel_retention_bytes : 0,
 		.checksum = WEIR_ASSERT || s == NULL || r == NULL,
 	};
@@ -227,6 +252,7 @@ struct task_config engine_task_config(struct engine *e, uint32_t task)
 		.log_entries = LOG_ENTRIES,
 		.snapshot_bytes = plan->task_snapshot_bytes,
 		.arena = &w->arena,
+		.snapshot_arena = &w->snapshots,
 		.pool = &w->state,
 		.control = &e->control,
 		.receivers = planned->input_count == 0 ? NULL : e->receiver_of[planned->inputs[0]],
@@ -239,9 +265,20 @@ static int build_task(struct engine *e, uint32_t task)
 {
 	struct task_config config = engine_task_config(e, task);
 	struct worker *w = &engine_worker_of(e, task)->worker;
+	e->checkpoint.tasks[e->checkpoint.task_count++] = &e->tasks[task];
 	w->tasks[w->task_count++] = &e->tasks[task];
 	w->running++;
 	return task_create(&e->tasks[task], &config, e->error, sizeof(e->error));
+}
+
+static void touch_snapshots(const struct task *t)
+{
+	for (int i = 0; i < 2; i++) {
+		volatile uint8_t *data = t->snapshots.kept[i].data;
+		for (size_t at = 0; at < SNAPSHOT_TOUCHED_BYTES && at < t->snapshots.room;
+			at += PAGE_BYTES)
+			data[at] = 0;
+	}
 }
 
 static int build_tasks(struct engine *e)
@@ -250,6 +287,8 @@ static int build_tasks(struct engine *e)
 	for (uint32_t t = 0; t < e->task_count && error == 0; t++)
 		if (engine_owns(e, t))
 			error = build_task(e, t);
+	for (uint32_t t = 0; t < e->task_count && error == 0 && !e->config.lazy; t++)
+		touch_snapshots(&e->tasks[t]);
 	return error;
 }
 
@@ -313,8 +352,10 @@ int engine_build(struct engine *e)
 		error = build_channels(e);
 	if (error == 0)
 		error = build_tasks(e);
-	for (uint32_t w = 0; w < e->worker_count && error == 0; w++)
+	for (uint32_t w = 0; w < e->worker_count && error == 0; w++) {
 		arena_seal(&e->workers[w].arena);
+		arena_seal(&e->workers[w].snapshots);
+	}
 	return error;
 }
 
@@ -340,6 +381,7 @@ void engine_dismantle(struct engine *e)
 	for (uint32_t w = 0; w < e->worker_count && e->workers != NULL; w++) {
 		rte_mempool_free(e->workers[w].frames);
 		arena_destroy(&e->workers[w].arena);
+		arena_destroy(&e->workers[w].snapshots);
 	}
 	forget_shared(e);
 	arena_destroy(&e->tables);

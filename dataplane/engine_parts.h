@@ -4,6 +4,7 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 
+#include "dataplane/checkpoint.h"
 #include "dataplane/engine.h"
 #include "dataplane/worker.h"
 #include "numa/arena.h"
@@ -15,7 +16,8 @@ struct rte_mempool;
 struct engine_worker {
 	struct worker worker;
 	uint32_t index;
-	struct arena arena;
+	struct arena arena;     // touched at start
+	struct arena snapshots; // taken as it is used: most states are far smaller than their room
 	struct pool state;
 	struct rte_mempool *frames; // of the channels towards this worker
 };
@@ -35,10 +37,12 @@ struct engine {
 	struct receiver **receiver_of;
 	struct arena shared; // sources' shared memory
 	struct arena tables; // all of the above
-	int64_t started_ns, ended_ns, next_barrier_ns;
+	int64_t started_ns, ended_ns;
 	bool interrupted;
 	char error[512];
-	alignas(64) struct task_control control; // agent: write; workers: read
+	struct checkpoint checkpoint; // of the tasks that are this node's
+	// `interrupt`: agent; the epochs: whoever drives checkpoints. Workers read.
+	alignas(64) struct task_control control;
 };
 
 // Is the task one of this node's? The others are in the tables, empty.
@@ -57,7 +61,3 @@ int engine_build(struct engine *e);
 void engine_dismantle(struct engine *e);
 
 struct task_config engine_task_config(struct engine *e, uint32_t task);
-
-// dataplane/engine.c: commit the barrier under way once all tasks hold it, then ask for the next
-// when it is time. Stepped; the agent and the simulator call it.
-void engine_drive_checkpoints(struct engine *e, int64_t now_ns);

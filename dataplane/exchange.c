@@ -105,9 +105,20 @@ uint32_t exchange_retained(struct exchange *x)
 	uint32_t most = 0;
 	for (uint32_t i = 0; i < x->sender_count; i++) {
 		struct sender *s = &x->senders[i];
-		if (retention_eighths(&s->retention) >= 4)
+		if (retention_eighths(&s->retention, s->retention.first) >= 4)
 			sender_trim(s);
-		uint32_t eighths = retention_eighths(&s->retention);
+		uint32_t eighths = retention_eighths(&s->retention, s->retention.first);
+		most = eighths > most ? eighths : most;
+	}
+	return most;
+}
+
+uint32_t exchange_since_barrier(const struct exchange *x)
+{
+	uint32_t most = 0;
+	for (uint32_t i = 0; i < x->sender_count; i++) {
+		const struct sender *s = &x->senders[i];
+		uint32_t eighths = retention_eighths(&s->retention, s->barrier_at);
 		most = eighths > most ? eighths : most;
 	}
 	return most;

@@ -56,6 +56,9 @@ enum weir_flow exchange_mark(struct exchange *x, enum frame_type type, int64_t w
 // How full the fullest sender's retention is, in eighths; what is needless is forgotten first.
 uint32_t exchange_retained(struct exchange *x);
 
+// What the fullest sender has retained since its last barrier, in eighths of its room.
+uint32_t exchange_since_barrier(const struct exchange *x);
+
 // The sender that no checkpoint can make room for, or NULL.
 const struct sender *exchange_stuck(const struct exchange *x);
 

@@ -60,8 +60,23 @@ void order_log_seal(struct order_log *log);
 // Forget entries below `first` (a value of `next` when a snapshot was taken).
 void order_log_trim(struct order_log *log, uint64_t first);
 
-// One term of the running checksum over consumed items: number, length and first 16 bytes.
+#define ORDER_KEY 0x9E3779B97F4A7C15ULL      // an item's number times this keys its term
+#define ORDER_KEY_HIGH 0xC2B2AE3D27D4EB4FULL // more for a record's second half
+enum {
+	ORDER_MIXED_BYTES = 32, // of a record, as far as it is that long
+	ORDER_EVEN_BYTES_MIN = 24,
+};
+
+// One term of the running checksum over consumed items: a mark's, or a record's without its length.
 static inline uint64_t order_mix(uint64_t number, uint64_t low, uint64_t high)
 {
-	return (low ^ number * 0x9E3779B97F4A7C15ULL) * (high | 1) + number;
+	uint64_t key = (number + 1) * ORDER_KEY;
+	return (low ^ key) * (high + key);
 }
+
+// The terms of `count` records from `first`, numbered from `number`: of each its length, its null
+// words and the first 16 bytes of its fields.
+uint64_t order_mix_records(uint64_t number, const uint8_t *first, uint64_t count);
+
+// The same for records that are all of `bytes` (a multiple of 8, at least ORDER_EVEN_BYTES_MIN).
+uint64_t order_mix_even(uint64_t number, const uint8_t *first, uint64_t count, uint32_t bytes);

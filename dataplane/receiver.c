@@ -136,37 +136,10 @@ const struct frame_header *receiver_peek(struct receiver *r)
 	return NULL;
 }
 
-static inline uint64_t item_mix(const uint8_t *record, uint64_t number)
+void receiver_checksum(struct receiver *r, uint64_t records)
 {
-	uint64_t low, high;
-	memcpy(&low, record, sizeof(low));
-	memcpy(&high, record + sizeof(low), sizeof(high)); // a record is at least 16 bytes
-	return order_mix(number, low, high);
-}
-
-// Records that all seem as long as the first need not be walked: none's place depends on reading
-// another.  Returns false when they are not.
-static bool checksum_even(struct receiver *r, const uint8_t *first, uint64_t bytes)
-{
-	uint64_t sum = r->checksum, number = r->next_number;
-	uint32_t length = record_length(first), other = 0;
-	if (bytes % length != 0)
-		return false;
-	for (const uint8_t *limit = first + bytes; first < limit; first += length) {
-		other |= record_length(first) ^ length;
-		sum += item_mix(first, number++);
-	}
-	if (other == 0)
-		r->checksum = sum;
-	return other == 0;
-}
-
-void receiver_checksum(struct receiver *r, const uint8_t *first, const uint8_t *limit)
-{
-	uint64_t sum = r->checksum, number = r->next_number;
-	if (first < limit && checksum_even(r, first, (uint64_t)(limit - first)))
-		return;
-	for (; first < limit; first += record_length(first))
-		sum += item_mix(first, number++);
-	r->checksum = sum;
+	uint32_t bytes = r->channel->config.record_bytes;
+	r->checksum += bytes >= ORDER_EVEN_BYTES_MIN
+		? order_mix_even(r->next_number, r->first, records, bytes)
+		: order_mix_records(r->next_number, r->first, records);
 }

@@ -1,5 +1,6 @@
 // What a sender keeps of a channel until no restorable snapshot downstream needs it: copies of its
-// frames, in order, in a byte ring of fixed size.
+// frames, in order, in a byte ring of fixed size. The ring is far larger than any cache and hardly
+// ever read, so frames are stored past the caches, in whole lines.
 #pragma once
 
 #include <stdbool.h>
@@ -11,7 +12,7 @@ struct arena;
 
 struct retention {
 	uint8_t *data;
-	uint64_t capacity;     // bytes, a multiple of 8; 0: keeps nothing
+	uint64_t capacity;     // bytes, a multiple of 64; 0: keeps nothing
 	uint64_t first, next;  // positions that only grow; data at position % capacity
 	uint64_t first_number; // of the oldest item kept
 };
@@ -22,13 +23,14 @@ int retention_create(struct retention *r, uint64_t capacity, struct arena *arena
 // Room for one more frame of up to `bytes`?
 bool retention_has_room(const struct retention *r, uint32_t bytes);
 
-// How full it is, in eighths.
-static inline uint32_t retention_eighths(const struct retention *r)
+// What is kept from position `from` on, in eighths of its room.
+static inline uint32_t retention_eighths(const struct retention *r, uint64_t from)
 {
-	return r->capacity == 0 ? 0 : (uint32_t)((r->next - r->first) * 8 / r->capacity);
+	return r->capacity == 0 ? 0 : (uint32_t)((r->next - from) * 8 / r->capacity);
 }
 
-// Keep a copy of a whole frame (header and items). There must be room.
+// Keep a copy of a whole frame (header and items). There must be room. Stores past the caches are
+// seen in order by this thread only: a store fence goes before anyone else reads.
 void retention_append(struct retention *r, const struct frame_header *frame);
 
 // Forget frames all of whose items are below `number`.

@@ -268,8 +268,10 @@ bool sender_mark(struct sender *s, enum frame_type type, int64_t watermark, uint
 		retain_mark(s, type);
 	else
 		send_new(s, s->control[--s->control_count], type, FRAME_HEADER_BYTES, 1);
-	if (type == FRAME_BARRIER)
+	if (type == FRAME_BARRIER) {
 		s->barrier = s->next_number;
+		s->barrier_at = s->retention.next;
+	}
 	return true;
 }
 
@@ -357,6 +359,7 @@ void sender_succeed(struct sender *s, uint64_t next_number, uint64_t incarnation
 	s->next_number = s->resend = s->barrier = next_number;
 	s->incarnation = incarnation;
 	retention_reset(&s->retention, next_number);
+	s->barrier_at = s->retention.next;
 }
 
 void sender_run_on(struct sender *s, bool on)

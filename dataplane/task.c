@@ -48,8 +48,8 @@ static int recovery_create(struct task *t, const struct task_config *config)
 	t->snapshots.room = config->snapshot_bytes;
 	for (int i = 0; i < 2 && error == 0; i++) {
 		struct task_snapshot *slot = &t->snapshots.kept[i];
-		slot->data = arena_alloc(config->arena, config->snapshot_bytes, 64);
-		slot->consumed = arena_alloc(config->arena,
+		slot->data = arena_alloc(config->snapshot_arena, config->snapshot_bytes, 64);
+		slot->consumed = arena_alloc(config->snapshot_arena,
 			(config->plan->input_count + 1) * sizeof(uint64_t), 8);
 		error = slot->data == NULL || slot->consumed == NULL ? -ENOMEM : 0;
 	}
@@ -186,12 +186,15 @@ static bool fail(struct task *t, const char *format, unsigned long long value)
 	return false;
 }
 
-// Ask for a checkpoint before the log or retention is full; it is what empties them.
+// Ask for a checkpoint before the log or retention is full; it is what empties them. What lies
+// before the last barrier another checkpoint would not help.
 static void watch_room(struct task *t)
 {
-	uint64_t log_used = t->log.next - t->log.first;
-	bool wants = exchange_retained(&t->exchange) >= 4 || log_used >= t->log.capacity / 2;
+	uint64_t logged = t->log.next - t->log.sealed;
+	bool wants =
+		exchange_since_barrier(&t->exchange) >= 4 || logged >= t->log.capacity / 2;
 	atomic_store_explicit(&t->wants_checkpoint, wants, memory_order_relaxed);
+	t->stalled = t->blocked && exchange_retained(&t->exchange) >= 6;
 }
 
 static bool log_has_room(struct task *t)
@@ -258,6 +261,7 @@ static void step_finished(struct task *t, int64_t now_ns)
 uint32_t task_step(struct task *t, int64_t now_ns)
 {
 	uint32_t work = 0;
+	t->snapshot_taken = t->stalled = false;
 	if (t->outcome != TASK_RUNNING) {
 		step_finished(t, now_ns);
 		return 0;
@@ -266,9 +270,9 @@ uint32_t task_step(struct task *t, int64_t now_ns)
 		work = work_drained(t);
 	if (chain_is_drained(t->links, t->link_count))
 		release_inputs(t);
+	if (t->recovery)
+		watch_room(t); // before a barrier is handed on, so that who commits it sees this
 	exchange_flush(&t->exchange, now_ns, work == 0 || t->idle_source ? 0 : t->flush_age_ns);
-	if (t->recovery && work != 0)
-		watch_room(t);
 	if (t->recovery && t->blocked)
 		watch_stuck(t);
 	publish(t);

@@ -3,6 +3,7 @@
 // snapshots of itself. No clock, no thread, no system call inside.
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,7 +49,8 @@ struct task_config {
 	bool recovery;
 	uint64_t log_entries; // a power of two, with recovery
 	size_t snapshot_bytes;
-	struct arena *arena; // for everything the task keeps
+	struct arena *arena;          // for everything the task keeps but snapshots
+	struct arena *snapshot_arena; // with recovery
 	struct pool *pool;   // state memory of its worker
 	const struct task_control *control;
 	struct receiver *receivers; // of its inputs, in order
@@ -65,6 +67,8 @@ struct task {
 	bool barrier_due; // aligned; the snapshot is taken, barriers are being sent
 	bool end_due;     // all inputs have ended: finish the chain
 	bool finishing;
+	bool snapshot_taken; // in the last step
+	bool stalled;        // with retention full until a checkpoint is committed
 	bool catching_up; // a successor that replays; its output runs on without credit
 	uint32_t epoch;      // of the last barrier taken
 	int64_t deadline_ns; // next time a step may find work, for an idle source
@@ -102,6 +106,13 @@ const char *task_error(const struct task *t);
 
 // Take a snapshot of the task as it is; its chain must be drained.  Returns 0 or -errno.
 int task_snapshot(struct task *t);
+
+// Does it want a checkpoint, or one that is under way to be committed?
+static inline bool task_awaits_commit(const struct task *t)
+{
+	return t->snapshots.latest != t->snapshots.committed ||
+		atomic_load_explicit(&t->wants_checkpoint, memory_order_relaxed);
+}
 
 // Once the latest epoch is committed: forget the log and the retained items it makes needless.
 void task_commit(struct task *t);

@@ -46,13 +46,13 @@ static uint32_t consume_data(struct task *t, struct receiver *r)
 	uint64_t items = items_allowed(t, r);
 	const uint8_t *limit = items == r->items ? r->limit : behind_records(r->first, items);
 	struct weir_batch batch = {.form = WEIR_PACKED, .first = r->first, .limit = limit};
-	if (t->recovery)
-		receiver_checksum(r, r->first, limit);
+	task_settle(t, chain_batch(task_head(t), &batch));
+	if (t->recovery) // behind the operators: their walk gets the lines, at their pace
+		receiver_checksum(r, items);
 	r->first = limit;
 	r->items -= (uint32_t)items;
 	r->next_number += items;
 	log_consumed(t, r);
-	task_settle(t, chain_batch(task_head(t), &batch));
 	return (uint32_t)items;
 }
 

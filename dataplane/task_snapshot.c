@@ -78,6 +78,7 @@ int task_snapshot(struct task *t)
 		slot->consumed[i] = t->receivers[i].next_number;
 	order_log_seal(&t->log);
 	all->latest = 1 - all->committed;
+	t->snapshot_taken = true;
 	return 0;
 }
 

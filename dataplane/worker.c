@@ -1,5 +1,15 @@
 #include "dataplane/worker.h"
 
+static void account_snapshot(struct worker_load *load, const struct task_snapshots *all,
+	int64_t elapsed)
+{
+	size_t bytes = all->kept[all->latest].bytes;
+	if (elapsed > load->pause_ns_max)
+		load->pause_ns_max = elapsed;
+	if (bytes > load->snapshot_bytes_max)
+		load->snapshot_bytes_max = bytes;
+}
+
 // The time since the last step is what that step took; tasks that worked share it by work done.
 static void account(struct worker *w, int64_t now_ns)
 {
@@ -9,10 +19,15 @@ static void account(struct worker *w, int64_t now_ns)
 	for (uint32_t i = 0; i < w->task_count; i++)
 		total += w->work[i];
 	for (uint32_t i = 0; i < w->task_count; i++) {
+		struct worker_load *load = &w->loads[i];
 		if (w->work[i] != 0)
-			w->loads[i].busy_ns += (int64_t)((uint64_t)elapsed * w->work[i] / total);
+			load->busy_ns += (int64_t)((uint64_t)elapsed * w->work[i] / total);
 		else if (w->tasks[i]->blocked)
-			w->loads[i].blocked_ns += elapsed;
+			load->blocked_ns += elapsed;
+		if (w->tasks[i]->stalled)
+			load->awaiting_ns += elapsed;
+		if (w->tasks[i]->snapshot_taken)
+			account_snapshot(load, &w->tasks[i]->snapshots, elapsed);
 	}
 }
 
@@ -59,6 +74,7 @@ bool worker_figures_ready(const struct worker *w)
 uint32_t worker_step(struct worker *w, int64_t now_ns)
 {
 	uint32_t total = 0, running = 0;
+	bool awaits = false;
 	account(w, now_ns);
 	note_end(w, now_ns);
 	give_figures(w);
@@ -66,8 +82,11 @@ uint32_t worker_step(struct worker *w, int64_t now_ns)
 		w->work[i] = task_step(w->tasks[i], now_ns);
 		total += w->work[i];
 		running += w->tasks[i]->outcome == TASK_RUNNING;
+		awaits |= task_awaits_commit(w->tasks[i]);
 	}
 	w->running = running;
+	if (awaits)
+		checkpoint_drive(w->checkpoint, now_ns);
 	return total;
 }
 

@@ -8,17 +8,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/task.h"
+#include "dataplane/checkpoint.h"
 
 // How a task's time was spent.
 struct worker_load {
 	int64_t busy_ns;    // in steps that did work
 	int64_t blocked_ns; // with its output full
+	int64_t awaiting_ns;  // of that, with its retention full until a checkpoint is committed
+	int64_t pause_ns_max; // the longest step of the worker in which it took a snapshot
+	uint64_t snapshot_bytes_max;
 };
 
 struct worker {
 	uint32_t task_count;
-	uint32_t running; // tasks not yet finished
+	uint32_t running;   // tasks not yet finished
+	struct checkpoint *checkpoint; // of its tasks, with recovery
 	struct task **tasks;
 	struct worker_load *loads, *loads_shown; // a task each
 	uint32_t *work;            // of the last step, a task each

@@ -62,6 +62,7 @@ static const struct mode {
 	{"exchange", mode_exchange},
 	{"latency", mode_latency},
 	{"nexmark", mode_nexmark},
+	{"recovery", mode_recovery},
 	{"smoke", mode_smoke},
 };
 
@@ -70,7 +71,7 @@ int main(int argc, char **argv)
 	struct options options = {
 		.events = 1000000, .rate = 10000, .loops = 1, .threads = 1, .rounds = 7};
 	struct argp argp = {option_table, option_parse,
-		"baseline NAME\nexchange\nlatency\nnexmark\nsmoke",
+		"baseline NAME\nexchange\nlatency\nnexmark\nrecovery\nsmoke",
 		"Time the engine and hand-written loops over the same rows.", NULL, NULL, NULL};
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);

@@ -12,7 +12,7 @@
 #include "numa/assert.h"
 #include "perf/sink_latency.h"
 
-enum { POLL_US = 500, KINDS_MAX = 64 };
+enum { POLL_US = 500, KINDS_MAX = 64, RETENTION_BYTES = 128 << 20 };
 
 struct engine_job {
 	struct job job;
@@ -94,6 +94,17 @@ void engine_job_close(struct engine_job *j)
 	free(j);
 }
 
+void engine_job_keep(struct engine_job *j, enum engine_job_parts parts)
+{
+	struct job_plan *plan = &j->planned.plan;
+
+	if (parts == ENGINE_JOB_PLAIN || parts == ENGINE_JOB_ALL)
+		return;
+	plan->channel_retention_bytes = parts == ENGINE_JOB_LOG ? 0 : RETENTION_BYTES;
+	plan->task_snapshot_bytes = 0;
+	plan->checkpoint_interval_ns = 0;
+}
+
 // The plan of the source, of which every source task has a step.
 static struct weir_plan *source_plan(const struct engine_job *j)
 {
@@ -172,6 +183,7 @@ static int attend(const struct engine_job *j, struct node *node, struct engine *
 	engine_report(engine, j->sink, &report.reporter);
 	ret_outcome->tally = report.tally;
 	ret_outcome->seconds = engine_seconds(engine);
+	engine_checkpoints(engine, &ret_outcome->checkpoints);
 	return 0;
 }
 

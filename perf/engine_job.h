@@ -5,13 +5,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/engine.h"
 #include "numa/arena.h"
 #include "perf/baseline/rows.h"
 #include "perf/baseline/team.h"
 
 struct engine_job;
-struct engine;
-struct node;
 struct node;
 
 // Check and plan a job for one worker a core of `cores`; `text` must outlive it. Mistakes are said
@@ -23,6 +22,11 @@ void engine_job_close(struct engine_job *job); // NULL-safe
 // after the last use of the rows.  Returns 0 or -errno.
 int engine_job_lay(struct engine_job *job, struct arena *ret_arena);
 
+// Which parts of recovery a job with a `checkpoint` section has: all, or the order log and running
+// checksum only, or also room to retain what a run sends without ever forgetting it.
+enum engine_job_parts { ENGINE_JOB_PLAIN, ENGINE_JOB_LOG, ENGINE_JOB_RETENTION, ENGINE_JOB_ALL };
+void engine_job_keep(struct engine_job *job, enum engine_job_parts parts);
+
 // Use the rows that another job, with the same source, has laid out.
 void engine_job_adopt(struct engine_job *job, const struct engine_job *other);
 
@@ -32,6 +36,7 @@ struct rows engine_job_rows(const struct engine_job *job);
 struct engine_outcome {
 	struct tally tally;
 	double seconds; // from the start to the last task's end
+	struct engine_checkpoints checkpoints;
 };
 
 // Have the workers note the gaps between their clock readings, and look at the engine when it has

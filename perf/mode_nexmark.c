@@ -35,14 +35,12 @@ static const struct query queries[] = {
 		"  - {id: sink, kind: 'null', input: shape}\n"},
 };
 
-// One figure: a query on some workers over a set's rows, beside a hand-written loop, or with the
-// order log beside the same without.
+// One figure: a query on some workers over a set's rows, beside a hand-written loop.
 struct benchmark {
 	char name[64];
 	const struct query *query;
 	const struct baseline *baseline;
 	struct team cores;
-	bool log;
 	struct engine_job *job;
 	struct measure engine, against; // events a second
 };
@@ -62,27 +60,25 @@ static struct engine_job *job_open(const struct rows_set *set, const struct benc
 	char text[2048];
 
 	snprintf(text, sizeof(text),
-		"version: 1\njob: bench\nworkers: {state_memory: %s}\n%soperators:\n"
+		"version: 1\njob: bench\nworkers: {state_memory: %s}\noperators:\n"
 		"  - {id: source, kind: memory, loops: %u, from: {kind: nexmark, events: %" PRId64
 		", rate: %" PRId64 "/s}}\n%s",
-		set->rate > 100000 ? "256MiB" : "32MiB",
-		b->log ? "checkpoint: {interval: 1s}\n" : "", set->loops, set->events, set->rate,
+		set->rate > 100000 ? "256MiB" : "32MiB", set->loops, set->events, set->rate,
 		b->query->operators);
 	return engine_job_open(text, &b->cores, &job) == 0 ? job : NULL;
 }
 
 static int benchmark_add(struct set_run *run, const char *query, const char *baseline,
-	uint32_t workers, bool log, bool share)
+	uint32_t workers, bool share)
 {
 	VERIFY(run->count < BENCHMARKS_MAX);
 	struct benchmark *b = &run->list[run->count];
 
-	*b = (struct benchmark){.baseline = baseline_find(baseline), .log = log};
+	*b = (struct benchmark){.baseline = baseline_find(baseline)};
 	for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++)
 		if (strcmp(queries[i].name, query) == 0)
 			b->query = &queries[i];
-	snprintf(b->name, sizeof(b->name), "nexmark/%s%s%s", query, run->set->name,
-		log ? "/log" : "");
+	snprintf(b->name, sizeof(b->name), "nexmark/%s%s", query, run->set->name);
 	if (cores_team(workers, share, &b->cores) != 0)
 		return 0; // said; the rest goes on
 	b->job = job_open(run->set, b);
@@ -124,17 +120,12 @@ static int baseline_measure(const struct set_run *run, struct benchmark *b, stru
 static int round_measure(const struct set_run *run, struct benchmark *b)
 {
 	struct tally engine, against;
-	int err = b->log ? 0 : baseline_measure(run, b, &against);
+	int err = baseline_measure(run, b, &against);
 
 	if (err == 0)
 		err = engine_measure(run, b, &b->engine, &engine);
 	if (err != 0)
 		return err;
-	if (b->log) { // the one before it is the same without the log
-		const struct benchmark *plain = b - 1;
-		measure_add(&b->against, plain->engine.values[plain->engine.count - 1]);
-		return 0;
-	}
 	if (engine.records == against.records && engine.hash == against.hash)
 		return 0;
 	fprintf(stderr,
@@ -174,10 +165,8 @@ static int set_add(struct set_run *run, bool share)
 
 	for (uint32_t workers = 1; workers <= 2; workers++) {
 		if (!large)
-			wrong |= benchmark_add(run, "q0", "q0", workers, false, share);
-		wrong |= benchmark_add(run, "q5", large ? "q5_table" : "q5", workers, false, share);
-		if (run->set->name[0] == '\0')
-			wrong |= benchmark_add(run, "q5", "q5", workers, true, share);
+			wrong |= benchmark_add(run, "q0", "q0", workers, share);
+		wrong |= benchmark_add(run, "q5", large ? "q5_table" : "q5", workers, share);
 	}
 	return wrong;
 }
@@ -199,8 +188,7 @@ static int set_rounds(struct set_run *run, uint32_t rounds, struct results *resu
 		const struct benchmark *b = &run->list[i];
 		struct result *r = results_add(results, b->name, b->cores.threads, "records/s",
 			&b->engine, &b->against, 0);
-		snprintf(r->note, sizeof(r->note), "beside %s",
-			b->log ? "the same without order log" : b->baseline->summary);
+		snprintf(r->note, sizeof(r->note), "beside %s", b->baseline->summary);
 	}
 	return wrong;
 }
@@ -256,7 +244,8 @@ int mode_nexmark(const struct options *o)
 
 	if (engine_eal_start(64 << 20, &huge) != 0)
 		return 1;
-	if (nexmark_measure(&results, o->events, o->rounds, false) != 0)
+	if (nexmark_measure(&results, o->events, o->rounds, false) != 0 ||
+		recovery_measure(&results, o, false) != 0)
 		return 1;
 	results_print(&results);
 	return 0;

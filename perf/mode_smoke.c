@@ -48,7 +48,9 @@ static int smoke_engine(void)
 
 	if (engine_eal_start(64 << 20, &huge) != 0)
 		return 1;
-	int wrong = nexmark_measure(&results, 100000, 1, true) |
+	const struct options tiny = {.events = 100000, .rounds = 1};
+	int wrong = nexmark_measure(&results, tiny.events, tiny.rounds, true) |
+		recovery_measure(&results, &tiny, true) |
 		exchange_measure(&results, 1000, 1, true) |
 		latency_measure(&results, 20000, 1, true);
 	results_print(&results);

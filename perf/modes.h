@@ -14,6 +14,8 @@ struct options {
 int mode_baseline(const struct options *options);
 // Queries in the engine beside the hand-written loops, over the same rows.
 int mode_nexmark(const struct options *options);
+// Jobs with recovery, a part at a time, beside the same without.
+int mode_recovery(const struct options *options);
 // From a record's scheduled creation to the sink, at half load.
 int mode_latency(const struct options *options);
 // A frame's cost in a channel beside a bare ring's.
@@ -26,5 +28,6 @@ struct results;
 // What the modes measure, for mode_smoke to run tiny: 0, or an exit code. With `share` two threads
 // may run on one core. EAL must run.
 int nexmark_measure(struct results *results, int64_t events, uint32_t rounds, bool share);
+int recovery_measure(struct results *results, const struct options *options, bool share);
 int exchange_measure(struct results *results, uint64_t frames, uint32_t rounds, bool share);
 int latency_measure(struct results *results, int64_t events, uint32_t rounds, bool share);

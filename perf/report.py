@@ -9,8 +9,9 @@ BOUNDS = {
     ("nexmark/q0", 2): (0.65, 0.8),
     ("nexmark/q5", 1): (0.6, 0.8),
     ("nexmark/q5", 2): (0.65, 0.8),
-    ("nexmark/q5/log", 1): (0.98, 0.98),
-    ("nexmark/q5/log", 2): (0.98, 0.98),
+    ("nexmark/q5+log", 2): (0.98, 0.98),
+    ("nexmark/q0_exchange+log", 2): (0.98, 0.98),
+    ("nexmark/q5+checkpoint", 2): (0, 0.9),
 }
 FRAME_NS_MAX = 40
 LATENCY_US_MAX = {"p50": 10, "p99.99": 50}
@@ -18,9 +19,14 @@ LATENCY_US_MAX = {"p50": 10, "p99.99": 50}
 TITLES = {
     "nexmark/q0": "q0 pass through",
     "nexmark/q5": "q5 hottest auctions",
+    "nexmark/q5+log": "q5, order log",
+    "nexmark/q5+retention": "q5, and retention",
+    "nexmark/q5+checkpoint": "q5, and checkpoints",
+    "nexmark/q0_exchange+log": "q0, order log",
+    "nexmark/q0_exchange+checkpoint": "q0, and checkpoints",
 }
 PLACES = {"": "rows in DRAM", "l3": "rows in the L3 cache", "large": "600,000 live keys",
-          "log": "with order log, beside without"}
+          "recovery": "with recovery, beside without"}
 
 WIDTH, LEFT, RIGHT = 760, 215, 150
 
@@ -99,8 +105,10 @@ def verdict(result):
 def query_row(result, y, scale):
     value, baseline = result["value"], result["baseline"]
     css, words = verdict(result)
-    title = TITLES.get("/".join(result["name"].split("/")[:2]), result["name"])
-    parts = [text(0, y + 12, title), text(0, y + 28, workers(result["workers"]), "soft"),
+    name, _, rows = result["name"].removeprefix("nexmark/").partition("/")
+    title = TITLES.get("nexmark/" + name, result["name"])
+    where = f", {PLACES[rows]}" if "+" in name else ""
+    parts = [text(0, y + 12, title), text(0, y + 28, workers(result["workers"]) + where, "soft"),
              bar(LEFT, y, value * scale, "weir"), bar(LEFT, y + 16, baseline * scale, "base"),
              text(LEFT + value * scale + 6, y + 11, number(value)),
              text(LEFT + baseline * scale + 6, y + 27, number(baseline), "soft"),
@@ -124,7 +132,8 @@ def query_chart(results):
 
 
 def place_of(result):
-    return result["name"].split("/")[2] if result["name"].count("/") > 1 else ""
+    name, _, rows = result["name"].removeprefix("nexmark/").partition("/")
+    return "recovery" if "+" in name else rows
 
 
 def queries(results):
@@ -138,7 +147,7 @@ def queries(results):
     if not parts:
         return ""
     key = ('<p class="key soft"><i class="weir"></i>Weir<i class="base"></i>hand-written loop over '
-           'the same rows (in the last chart: Weir without the order log)<i class="mark"></i>what '
+           'the same rows (in the last chart: Weir without recovery)<i class="mark"></i>what '
            'must be reached</p>')
     return key + "".join(parts)
 

@@ -36,7 +36,8 @@ def check_document(document, cores):
         assert result["value"] > 0, result
     wanted = {("nexmark/q0", 1), ("nexmark/q5", 1), ("memory/scan", 1)}
     if cores > 1:
-        wanted |= {("nexmark/q5", 2), ("exchange/channel/1", 2), ("latency/p50/all", 2)}
+        wanted |= {("nexmark/q5", 2), ("nexmark/q5+log", 2), ("nexmark/q5+checkpoint", 2),
+                   ("exchange/channel/1", 2), ("latency/p50/all", 2)}
     assert wanted <= names, wanted - names
 
 
@@ -44,7 +45,7 @@ def check_page(page, cores):
     balance = Balance()
     balance.feed(page)
     assert balance.open == ["html"] or not balance.open, balance.open
-    assert balance.charts == (6 if cores > 1 else 4), balance.charts
+    assert balance.charts == (6 if cores > 1 else 3), balance.charts
     assert "://" not in page, "the page fetches something"
 
 

@@ -135,9 +135,9 @@ static void channel_consume(struct pair *p)
 			receiver_return(r);
 			continue;
 		}
-		if (p->kind != PAIR_CHANNEL)
-			receiver_checksum(r, r->first, r->limit);
 		sum += lines_read(r->first, r->limit);
+		if (p->kind != PAIR_CHANNEL)
+			receiver_checksum(r, r->items);
 		r->next_number += r->items;
 		r->first = r->limit;
 		r->items = 0;
@@ -160,7 +160,10 @@ static void work(void *argument, uint32_t index)
 static int pair_create(struct pair *p)
 {
 	struct channel_config config = {
-		.frame_bytes = PAIR_FRAME_BYTES, .frames = MBUFS, .checksum = p->kind == PAIR_CRC};
+		.frame_bytes = PAIR_FRAME_BYTES,
+		.frames = MBUFS,
+		.record_bytes = PAIR_ITEM_BYTES,
+		.checksum = p->kind == PAIR_CRC};
 	int err = arena_create(&p->arena, 1 << 20, -1, false);
 
 	if (err == 0)

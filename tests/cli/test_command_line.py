@@ -262,7 +262,7 @@ def more_memory_than_there_is_is_refused(folder):
         folder, "run", "--set", "workers.state_memory=900GiB", example("nexmark/q5.yaml")
     )
     assert result.returncode == 1, result
-    assert "lower workers.count or workers.state_memory" in result.stderr, result.stderr
+    assert "lower workers.count, workers.state_memory" in result.stderr, result.stderr
 
 
 def begin(folder, *arguments):

@@ -12,7 +12,7 @@ static struct task_config successor_config(struct world *w, uint32_t task)
 	struct task_config config = engine_task_config(w->engine, task);
 	VERIFY(arena_create(&next->arena, AFTERLIFE_ARENA_BYTES, -1, true) == 0);
 	VERIFY(pool_create(&next->pool, &next->arena, AFTERLIFE_STATE_BYTES) == 0);
-	config.arena = &next->arena;
+	config.arena = config.snapshot_arena = &next->arena;
 	config.pool = &next->pool;
 	return config;
 }

@@ -88,9 +88,7 @@ static const char *note_record(const struct ledger *ledger, struct ledger_channe
 	const char *broken = note(l, number, record_hash(record), &is_new);
 	if (broken != NULL || !is_new)
 		return broken;
-	uint64_t head[2];
-	memcpy(head, record, sizeof(head));
-	l->checksum += order_mix(number, head[0], head[1]);
+	l->checksum += order_mix_records(number, record, 1);
 	if (!belongs_here(ledger, l, record))
 		return "a record went to a task that its key group does not belong to";
 	if (l->time_field < 0)

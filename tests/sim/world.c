@@ -95,7 +95,7 @@ static uint32_t round_once(struct world *w)
 		if (w->stalled_until_ns[index] <= w->now_ns)
 			work += step_worker(w, index);
 	}
-	engine_drive_checkpoints(w->engine, w->now_ns);
+	checkpoint_drive(&w->engine->checkpoint, w->now_ns);
 	if (w->scenario->interrupt_ns != 0 && w->now_ns >= w->scenario->interrupt_ns)
 		engine_interrupt(w->engine);
 	maybe_stall(w);
@@ -160,13 +160,13 @@ bool world_create(struct world *w, const struct scenario *scenario)
 	for (uint32_t t = 0; t < plan->task_count; t++) // any placement must do
 		w->planned.tasks[t].worker =
 			(uint32_t)random_in(&w->random, 0, scenario->workers - 1);
-	struct engine_config config = {.plan = plan, .worker_cpus = cpus};
+	struct engine_config config = {.plan = plan, .worker_cpus = cpus, .lazy = true};
 	char error[256];
 	if (engine_create(&config, error, sizeof(error), &w->engine) != 0) {
 		fprintf(stderr, "seed %" PRIu64 ": %s\n", scenario->seed, error);
 		return false;
 	}
-	w->engine->next_barrier_ns = plan->checkpoint_interval_ns;
+	w->engine->checkpoint.next_ns = plan->checkpoint_interval_ns;
 	ledger_create(&w->ledger, plan);
 	return true;
 }

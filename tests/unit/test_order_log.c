@@ -1,8 +1,10 @@
 // The order log: entries grow, stay apart at snapshots, are obeyed in order.
 #include <setjmp.h>
+#include <stdalign.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -96,6 +98,56 @@ static void test_mix_depends_on_all_it_is_given(void **state)
 	assert_int_not_equal(base, order_mix(1, 2, 6));
 }
 
+static void lay_records(uint8_t *at, uint32_t count, uint32_t bytes, uint32_t seed)
+{
+	for (uint32_t i = 0; i < count; i++, at += bytes) {
+		for (uint32_t b = 0; b < bytes; b++) {
+			seed = seed * 1664525u + 1013904223u;
+			at[b] = (uint8_t)(seed >> 24);
+		}
+		memcpy(at, &bytes, sizeof(bytes));
+	}
+}
+
+// Cut anywhere, record by record or many at once, of one length or by the way for any.
+static void test_records_mix_the_same_however_they_are_cut(void **state)
+{
+	enum { COUNT = 9 };
+	alignas(8) uint8_t records[COUNT * 48];
+	for (uint32_t bytes = 16; bytes <= 48; bytes += 8) {
+		lay_records(records, COUNT, bytes, bytes);
+		uint64_t whole = order_mix_records(5, records, COUNT);
+		for (uint32_t cut = 0; cut <= COUNT; cut++) {
+			uint64_t parts = order_mix_records(5, records, cut) +
+				order_mix_records(5 + cut, records + cut * bytes, COUNT - cut);
+			assert_int_equal(parts, whole);
+			if (bytes < ORDER_EVEN_BYTES_MIN)
+				continue;
+			parts = order_mix_even(5, records, cut, bytes) +
+				order_mix_even(5 + cut, records + cut * bytes, COUNT - cut, bytes);
+			assert_int_equal(parts, whole);
+		}
+	}
+}
+
+// Any bit of what is covered, and the order.
+static void test_records_mix_by_number_and_content(void **state)
+{
+	alignas(8) uint8_t records[2 * 40], swapped[2 * 40];
+	lay_records(records, 2, 40, 3);
+	uint64_t base = order_mix_records(1, records, 2);
+	assert_int_not_equal(base, order_mix_records(2, records, 2));
+	memcpy(swapped, records + 40, 40);
+	memcpy(swapped + 40, records, 40);
+	assert_int_not_equal(base, order_mix_records(1, swapped, 2));
+	for (uint32_t bit = 8 * 8; bit < 8 * ORDER_MIXED_BYTES; bit++) {
+		records[40 + bit / 8] ^= (uint8_t)(1u << bit % 8);
+		assert_int_not_equal(base, order_mix_records(1, records, 2));
+		records[40 + bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	assert_int_equal(base, order_mix_records(1, records, 2));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -104,6 +156,8 @@ int main(void)
 		cmocka_unit_test(test_replay_follows_the_entries_then_goes_live),
 		cmocka_unit_test(test_trim_makes_room_in_the_ring),
 		cmocka_unit_test(test_mix_depends_on_all_it_is_given),
+		cmocka_unit_test(test_records_mix_the_same_however_they_are_cut),
+		cmocka_unit_test(test_records_mix_by_number_and_content),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

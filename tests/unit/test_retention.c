@@ -11,7 +11,7 @@
 #include "dataplane/retention.h"
 #include "numa/arena.h"
 
-enum { FRAME_MAX = FRAME_HEADER_BYTES + 200 };
+enum { FRAME_MAX = FRAME_HEADER_BYTES + 200, FRAME_LINES_MAX = 5, LINE_BYTES = 64 };
 
 static struct arena arena;
 
@@ -53,7 +53,8 @@ static void check_kept(const struct retention *r, uint64_t number)
 static void test_keeps_exactly_what_was_not_trimmed(void **state)
 {
 	uint32_t seed = 1;
-	for (uint64_t capacity = 2 * FRAME_MAX; capacity < 2000; capacity += 56) {
+	for (uint64_t capacity = 2 * FRAME_LINES_MAX * LINE_BYTES; capacity < 2000;
+		capacity += 56) { // what is no whole line is not used
 		struct retention r = new_retention(capacity);
 		uint64_t first = 0, next = 0;
 		for (int i = 0; i < 2000; i++) {
@@ -80,10 +81,23 @@ static void test_never_over_its_bound(void **state)
 	uint64_t number = 0;
 	while (retention_has_room(&r, FRAME_HEADER_BYTES + 8))
 		retention_append(&r, frame(number++, 1, 8));
-	assert_int_equal(number, 512 / (FRAME_HEADER_BYTES + 8));
+	assert_int_equal(number, 512 / (2 * LINE_BYTES)); // in whole lines
 	retention_reset(&r, 77);
 	assert_null(retention_find(&r, 0));
 	assert_true(retention_has_room(&r, FRAME_HEADER_BYTES + 8));
+}
+
+static void test_says_how_full_it_is_from_a_position_on(void **state)
+{
+	struct retention r = new_retention(8 * LINE_BYTES);
+	for (uint64_t number = 0; number < 4; number++) {
+		assert_int_equal(retention_eighths(&r, r.first), number);
+		retention_append(&r, frame(number, 1, 0));
+	}
+	assert_int_equal(retention_eighths(&r, r.next - LINE_BYTES), 1);
+	retention_trim(&r, 2);
+	assert_int_equal(retention_eighths(&r, r.first), 2);
+	assert_int_equal(retention_eighths(&r, r.next), 0);
 }
 
 int main(void)
@@ -91,6 +105,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keeps_exactly_what_was_not_trimmed),
 		cmocka_unit_test(test_never_over_its_bound),
+		cmocka_unit_test(test_says_how_full_it_is_from_a_position_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
