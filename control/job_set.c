@@ -28,12 +28,18 @@ static struct weir_value *operator_named(struct weir_value *root, const char *id
 	return NULL;
 }
 
-static bool is_section(const char *name)
+static const struct weir_param *top_param(const char *name)
 {
 	for (const struct weir_param *param = job_table; param->name; param++)
 		if (strcmp(param->name, name) == 0)
-			return param->type == WEIR_PARAM_MAP;
-	return false;
+			return param;
+	return NULL;
+}
+
+static bool is_section(const char *name)
+{
+	const struct weir_param *param = top_param(name);
+	return param && param->type == WEIR_PARAM_MAP;
 }
 
 static struct weir_value *new_map(const struct setting *s, struct weir_value *parent,
@@ -115,8 +121,12 @@ static void set_apply(const struct setting *s, struct weir_value *root, char *pa
 {
 	char *rest = path;
 	const char *name = strsep(&rest, ".");
-	struct weir_value *map = rest ? set_target(s, root, name) : NULL;
-	if (!rest)
+	struct weir_value *map = NULL;
+	if (rest)
+		map = set_target(s, root, name);
+	else if (top_param(name) || strcmp(name, "operators") == 0)
+		map = root; // the whole of a section
+	else
 		errors_add(s->errors, s->place, 0, "write --set operator.parameter=value");
 	while (map && rest) {
 		name = strsep(&rest, ".");

@@ -130,8 +130,18 @@ static void symbol(struct token *t, const char *p)
 	for (uint32_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
 		if (memcmp(p, pairs[i], 2) == 0)
 			t->length = t->text_length = 2;
-	if (strchr("+-*/%=<>(),!", *p) == NULL || (*p == '!' && t->length == 1))
+	if (*p == '&' && p[1] == '&')
+		bad(t, "`&&` means nothing here; write `and`");
+	else if (*p == '|' && p[1] == '|')
+		bad(t, "`||` means nothing here; write `or`");
+	else if (*p == '!' && t->length == 1)
+		bad(t, "`!` alone means nothing here; write `not`, or `<>` for unequal");
+	else if (strchr("+-*/%=<>(),!", *p) == NULL)
 		bad(t, "a character that means nothing here");
+	else if (strncmp(p, "===", 3) == 0)
+		bad(t, "`===` means nothing here; write `=`");
+	else if (strncmp(p, "=>", 2) == 0)
+		bad(t, "`=>` means nothing here; write `>=`");
 }
 
 void lexer_next(struct lexer *lexer, struct token *t)

@@ -13,12 +13,22 @@ enum { ARGUMENTS_MAX = 64 };
 
 static uint16_t parse_or(struct compiler *c);
 
+// Which character of the source stands at byte `position`, from 1.
+static uint32_t character_at(const char *source, uint32_t position)
+{
+	uint32_t character = 1;
+	for (uint32_t i = 0; i < position; i++)
+		character += ((uint8_t)source[i] & 0xC0) != 0x80;
+	return character;
+}
+
 uint16_t compiler_fail(struct compiler *c, uint32_t position, const char *format, ...)
 {
 	if (c->failed)
 		return NODE_NONE;
 	c->failed = true;
-	int used = snprintf(c->error, c->error_bytes, "at character %u: ", position + 1);
+	int used = snprintf(c->error, c->error_bytes, "at character %u: ",
+		character_at(c->lexer.source, position));
 	if (used < 0 || (uint32_t)used >= c->error_bytes)
 		return NODE_NONE;
 	va_list args;
@@ -155,7 +165,11 @@ static uint16_t parse_field(struct compiler *c, const struct token *t)
 	if (field >= 0)
 		return type_field(c, t->position, (uint32_t)field);
 	list_fields(c->schema, known, sizeof(known));
-	return compiler_fail(c, t->position, "there is no field `%.*s`; the input has %s",
+	return compiler_fail(c, t->position,
+		t->kind == TOKEN_QUOTED
+			? "there is no field \"%.*s\"; a text stands in single quotes, and the "
+			  "input has %s"
+			: "there is no field `%.*s`; the input has %s",
 		(int)t->text_length, t->text, known);
 }
 

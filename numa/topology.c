@@ -30,6 +30,7 @@ static unsigned count_of(hwloc_topology_t from, hwloc_obj_type_t type)
 
 static int open_source(hwloc_topology_t from, enum topology_kind kind, const char *text)
 {
+	setenv("HWLOC_HIDE_ERRORS", "2", 0); // what is wrong is said once, by the caller
 	hwloc_topology_set_flags(from, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED);
 	hwloc_topology_set_io_types_filter(from, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
 	if (kind == TOPOLOGY_XML && access(text, R_OK))

@@ -448,6 +448,19 @@ def help_and_version_are_on_stdout(folder):
     assert weir(folder, "--version").stdout.startswith("weir ")
 
 
+# A PU that is nowhere: hwloc alone would draw stars around its own account of it.
+@test
+def what_hwloc_finds_odd_is_left_to_us_to_say(folder):
+    bits = "0x00004000,,,0x0"
+    host = read(os.path.join(TOP, "tests/data"), "host-2x64-smt-nic.xml")
+    odd = host.replace(f'"110" cpuset="{bits}" complete_cpuset="{bits}"',
+                       '"110" cpuset="0x0" complete_cpuset="0x0"')
+    assert odd != host
+    write(folder, "host.xml", odd)
+    result = weir(folder, "topo", "--xml", "host.xml")
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+
+
 @test
 def kinds_lists_parameters(folder):
     everything = weir(folder, "kinds").stdout

@@ -375,6 +375,12 @@ static void mistakes_are_named_with_their_place(void **state)
 		{"'abc", "at character 1: a text without its closing '"},
 		{"\"abc", "at character 1: a name without its closing \""},
 		{"i & 1", "at character 3: a character that means nothing here"},
+		{"i > 1 && i < 2", "at character 7: `&&` means nothing here; write `and`"},
+		{"i > 1 || i < 2", "at character 7: `||` means nothing here; write `or`"},
+		{"!(i > 1)",
+			"at character 1: `!` alone means nothing here; write `not`, or `<>` for unequal"},
+		{"i === 1", "at character 3: `===` means nothing here; write `=`"},
+		{"i => 1", "at character 3: `=>` means nothing here; write `>=`"},
 		{"5 parsec", "at character 3: expected an operator or the end, found `parsec`"},
 		{"5parsec",
 			"at character 1: a number with an unknown unit; the units are ns, us, ms,"
@@ -418,6 +424,11 @@ static void mistakes_are_named_with_their_place(void **state)
 	evaluate("i + nosuch", got);
 	assert_non_null(strstr(got,
 		"at character 5: there is no field `nosuch`; the input has i, j"));
+	evaluate("'a' = \"it is\"", got);
+	assert_non_null(strstr(got,
+		"at character 7: there is no field \"it is\"; a text stands in single quotes, and"));
+	evaluate("'é' = nosuch", got);
+	assert_non_null(strstr(got, "at character 7: there is no field `nosuch`"));
 }
 
 static void depth_and_size_are_bounded(void **state)

@@ -186,6 +186,18 @@ static void flags_change_the_job_before_it_is_checked(void **state)
 	job_destroy(&job);
 }
 
+static void a_flag_replaces_a_whole_section(void **state)
+{
+	struct job job;
+	load(&job, HEAD "- {id: source, kind: numbers, events: 3}\n" SINK,
+		"exchange={frame: 4KiB, credit: 5}");
+	assert_errors(&job.errors, "");
+	const struct weir_value *exchange = weir_param_find(job.settings, "exchange");
+	assert_int_equal(weir_param_int(exchange, "frame", 0), 4096);
+	assert_int_equal(weir_param_int(exchange, "credit", 0), 5);
+	job_destroy(&job);
+}
+
 static const struct bad bad_flags[] = {
 	{"source", "--set source: write --set operator.parameter=value\n"},
 	{"events=1", "--set events=1: write --set operator.parameter=value\n"},
@@ -202,6 +214,14 @@ static const struct bad bad_flags[] = {
 	{"workers.count=0",
 		"--set workers.count=0: workers.count: 0 is out of bounds; write 1 to "
 		"1024\n"},
+	{"exchange={frme: 4KiB}",
+		"--set exchange={frme: 4KiB}: exchange.frme: is not a parameter of exchange; did "
+		"you mean frame?; known are frame, credit\n"},
+	{"exchange={frame: 1}",
+		"--set exchange={frame: 1}: exchange.frame: 1 is not a size: write a whole number "
+		"and its unit, B, KiB, MiB, GiB or TiB\n"},
+	{"exchange=4",
+		"--set exchange=4: exchange: is a single value; write a map, {name: value}\n"},
 	{"source.events=[1",
 		"--set source.events=[1: not YAML: flow sequence without a closing "
 		"bracket; check indentation, brackets and quotes around here\n"},
@@ -236,6 +256,7 @@ int main(void)
 		cmocka_unit_test(a_sound_job_is_ordered_and_typed),
 		cmocka_unit_test(every_bad_job_is_said_line_by_line),
 		cmocka_unit_test(flags_change_the_job_before_it_is_checked),
+		cmocka_unit_test(a_flag_replaces_a_whole_section),
 		cmocka_unit_test(bad_flags_are_named),
 		cmocka_unit_test(too_many_operators_are_refused),
 	};
