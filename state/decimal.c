@@ -139,20 +139,6 @@ bool decimal_divide(__int128 a, __int128 b, uint32_t shift, __int128 *ret_value)
 	return conclude(quotient + (rest >= d - rest), (a < 0) != (b < 0), ret_value);
 }
 
-int decimal_compare(__int128 a, uint32_t scale_a, __int128 b, uint32_t scale_b)
-{
-	if ((a < 0) != (b < 0) || scale_a == scale_b)
-		return (a > b) - (a < b);
-	uint32_t up_a = scale_b > scale_a ? scale_b - scale_a : 0;
-	uint32_t up_b = scale_a > scale_b ? scale_a - scale_b : 0;
-	struct wide x = wide_multiply(magnitude_of(a), (magnitude)decimal_power[up_a]);
-	struct wide y = wide_multiply(magnitude_of(b), (magnitude)decimal_power[up_b]);
-	int order = (x.high > y.high) - (x.high < y.high);
-	if (order == 0)
-		order = (x.low > y.low) - (x.low < y.low);
-	return a < 0 ? -order : order;
-}
-
 // value 2^shift, half-up.  Returns false when it is far beyond 38 digits.
 static bool wide_shift(struct wide value, int shift, magnitude *ret_value)
 {

@@ -31,9 +31,6 @@ bool decimal_from_float64(double value, uint32_t scale, __int128 *ret_value);
 // The nearest double, ties to even.
 double decimal_to_float64(__int128 value, uint32_t scale);
 
-// Returns less than, equal to or more than 0, as a is to b; scales may differ.
-int decimal_compare(__int128 a, uint32_t scale_a, __int128 b, uint32_t scale_b);
-
 // Read [+-]digits[.digits], digits beyond `scale` half-up.
 // Returns 0, -EINVAL (not a decimal) or -ERANGE (more than `precision` digits).
 int decimal_parse(

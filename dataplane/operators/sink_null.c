@@ -61,7 +61,7 @@ static uint64_t hash_rows(struct sink_null *s, struct weir_batch *in)
 {
 	uint32_t from = in->at;
 	for (; in->at < in->count; in->at++)
-		s->hash += XXH3_64bits(in->rows[in->at], record_length(in->rows[in->at]));
+		s->hash += record_hash(in->rows[in->at]);
 	return in->at - from;
 }
 
@@ -73,7 +73,7 @@ static uint64_t hash_columns(struct sink_null *s, struct weir_batch *in)
 			batch_record(in->schema, in->columns, in->at, s->record, RECORD_ROOM);
 		if (length == 0)
 			break;
-		s->hash += XXH3_64bits(s->record, length);
+		s->hash += record_hash(s->record);
 	}
 	return in->at - from;
 }

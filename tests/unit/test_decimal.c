@@ -201,22 +201,6 @@ static void quotients_agree_with_the_definition(void **state)
 	}
 }
 
-static void scales_compare(void **state)
-{
-	assert_int_equal(decimal_compare(10, 1, 1, 0), 0);
-	assert_true(decimal_compare(11, 1, 1, 0) > 0);
-	assert_true(decimal_compare(9, 1, 1, 0) < 0);
-	assert_true(decimal_compare(-11, 1, -1, 0) < 0);
-	assert_true(decimal_compare(-9, 1, -1, 0) > 0);
-	assert_true(decimal_compare(-1, 5, 1, 0) < 0);
-	assert_true(decimal_compare(1, 38, 0, 0) > 0);
-	assert_true(decimal_compare(BIG, 38, BIG, 0) < 0);
-	assert_true(decimal_compare(BIG, 0, BIG, 38) > 0);
-	assert_true(decimal_compare(BIG, 38, 1, 0) < 0);
-	assert_true(decimal_compare(5, 2, 6, 2) < 0);
-	assert_int_equal(decimal_compare(0, 38, 0, 0), 0);
-}
-
 static void doubles_convert_exactly(void **state)
 {
 	__int128 value = 77;
@@ -274,7 +258,6 @@ int main(void)
 		cmocka_unit_test(products_agree_with_long_multiplication),
 		cmocka_unit_test(large_quotients_need_only_a_result_that_fits),
 		cmocka_unit_test(quotients_agree_with_the_definition),
-		cmocka_unit_test(scales_compare),
 		cmocka_unit_test(doubles_convert_exactly),
 		cmocka_unit_test(doubles_agree_with_the_c_library),
 	};

@@ -378,7 +378,8 @@ static void mistakes_are_named_with_their_place(void **state)
 		{"i > 1 && i < 2", "at character 7: `&&` means nothing here; write `and`"},
 		{"i > 1 || i < 2", "at character 7: `||` means nothing here; write `or`"},
 		{"!(i > 1)",
-			"at character 1: `!` alone means nothing here; write `not`, or `<>` for unequal"},
+			"at character 1: `!` alone means nothing here; write `not`, or `<>` for"
+			" unequal"},
 		{"i === 1", "at character 3: `===` means nothing here; write `=`"},
 		{"i => 1", "at character 3: `=>` means nothing here; write `>=`"},
 		{"5 parsec", "at character 3: expected an operator or the end, found `parsec`"},
@@ -426,7 +427,7 @@ static void mistakes_are_named_with_their_place(void **state)
 		"at character 5: there is no field `nosuch`; the input has i, j"));
 	evaluate("'a' = \"it is\"", got);
 	assert_non_null(strstr(got,
-		"at character 7: there is no field \"it is\"; a text stands in single quotes, and"));
+		"at character 7: there is no field \"it is\"; a text stands in single quotes,"));
 	evaluate("'é' = nosuch", got);
 	assert_non_null(strstr(got, "at character 7: there is no field `nosuch`"));
 }
