@@ -51,10 +51,10 @@ static const struct weir_param checkpoint_table[] = {
 		.doc = "Time from one checkpoint to the next."},
 	{.name = "retention",
 		.type = WEIR_PARAM_SIZE,
-		.default_text = "64MiB",
 		.min = 64 << 10,
 		.max = 1LL << 40,
-		.doc = "Items a channel keeps for replay, in bytes."},
+		.doc = "Items a channel keeps for replay, in bytes; by default 256MiB a worker, "
+		       "shared by its channels, at least 1MiB each."},
 	{.name = "snapshot",
 		.type = WEIR_PARAM_SIZE,
 		.default_text = "64MiB",

@@ -183,7 +183,7 @@ static int look_around(struct writer *w, uint64_t number)
 		return -EINTR;
 	double seconds = seconds_since(&w->started);
 	if (isatty(STDERR_FILENO) && seconds >= w->progress.seconds + 0.2)
-		progress_show(&w->progress, number, seconds);
+		progress_show(&w->progress, number, seconds, NULL);
 	return 0;
 }
 

@@ -12,6 +12,9 @@
 // an eighth of what it gets, and costs twice as much a record.
 enum { FLOW_SOURCE = 1 << 12, FLOW_SHRINK = 8 };
 
+// Retention of all channels that leave a worker, and of one, where the job does not say.
+enum { RETENTION_WORKER_BYTES = 256 << 20, RETENTION_LEAST_BYTES = 1 << 20 };
+
 struct planner {
 	struct job *job;
 	struct heap *heap;
@@ -219,6 +222,14 @@ static const char *const *operator_ids(struct planner *p)
 	return ids;
 }
 
+// The channels of a job share what its workers give; enough for some frames in any case.
+static int64_t retention_default(const struct job_plan *plan)
+{
+	uint64_t channels = plan->channel_count == 0 ? 1 : plan->channel_count;
+	int64_t share = (int64_t)((uint64_t)RETENTION_WORKER_BYTES * plan->worker_count / channels);
+	return share < RETENTION_LEAST_BYTES ? RETENTION_LEAST_BYTES : share;
+}
+
 static void take_settings(const struct job *job, struct job_plan *plan)
 {
 	const struct weir_value *workers = weir_param_find(job->settings, "workers");
@@ -229,7 +240,8 @@ static void take_settings(const struct job *job, struct job_plan *plan)
 	plan->channel_frames = (uint32_t)weir_param_int(exchange, "credit", 0);
 	plan->recovery = checkpoint != NULL;
 	plan->checkpoint_interval_ns = weir_param_int(checkpoint, "interval", 0);
-	plan->channel_retention_bytes = (uint64_t)weir_param_int(checkpoint, "retention", 0);
+	plan->channel_retention_bytes = (uint64_t)weir_param_int(
+		checkpoint, "retention", retention_default(plan));
 	plan->task_snapshot_bytes = (uint64_t)weir_param_int(checkpoint, "snapshot", 0);
 }
 

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct engine_checkpoints;
+
 struct progress {
 	FILE *out;
 	bool shown;
@@ -12,7 +14,9 @@ struct progress {
 	double seconds;
 };
 
-// Overwrite the line: records so far and the rate since the last time.
-void progress_show(struct progress *progress, uint64_t records, double seconds);
+// Overwrite the line: records so far and the rate since the last time, and what `checkpoints`
+// (NULL: none are taken) came to.
+void progress_show(struct progress *progress, uint64_t records, double seconds,
+	const struct engine_checkpoints *checkpoints);
 // Remove the line, if there is one.
 void progress_clear(struct progress *progress);

@@ -60,6 +60,8 @@ static void count_read(struct weir_counters *source)
 void report_collect(struct report *report, struct heap *heap, const struct job_plan *plan,
 	const struct engine *engine)
 {
+	report->recovery = plan->recovery;
+	engine_checkpoints(engine, &report->checkpoints);
 	report->operator_count = plan->operator_count;
 	report->operators = heap_alloc(heap, plan->operator_count * sizeof(*report->operators));
 	for (uint32_t i = 0; i < plan->operator_count; i++) {
@@ -135,6 +137,18 @@ static json_t *operator_json(const struct report *report, const struct report_op
 	return object;
 }
 
+static json_t *checkpoints_json(const struct engine_checkpoints *c)
+{
+	json_t *object = json_object();
+	json_object_set_new(object, "committed", json_integer(c->committed));
+	json_object_set_new(object, "early", json_integer(c->early));
+	json_object_set_new(object, "waiting_share_max", json_real(c->waiting_share_max));
+	json_object_set_new(object, "pause_seconds_max", json_real((double)c->pause_ns_max / 1e9));
+	json_object_set_new(object, "snapshot_bytes_max",
+		json_integer((json_int_t)c->snapshot_bytes_max));
+	return object;
+}
+
 char *report_json(const struct report *report)
 {
 	json_t *root = json_object(), *total = json_object(), *operators = json_array();
@@ -151,6 +165,8 @@ char *report_json(const struct report *report)
 	json_object_set_new(root, "workers", json_integer(report->workers));
 	json_object_set_new(root, "seconds", json_real(report->seconds));
 	json_object_set_new(root, "total", total);
+	if (report->recovery)
+		json_object_set_new(root, "checkpoints", checkpoints_json(&report->checkpoints));
 	json_object_set_new(root, "operators", operators);
 	char *text = json_dumps(root, JSON_INDENT(2));
 	json_decref(root);
@@ -185,6 +201,23 @@ static void print_drops(const struct report_operator *op, FILE *out)
 				op->figures.counters.dropped[d], weir_drop_names[d]);
 }
 
+static void print_checkpoints(const struct engine_checkpoints *c, FILE *out)
+{
+	fprintf(out,
+		"checkpoints: %u committed, longest pause %.3f ms, largest snapshot %" PRIu64
+		" bytes\n",
+		c->committed, (double)c->pause_ns_max / 1e6, c->snapshot_bytes_max);
+	if (c->early != 0)
+		fprintf(out,
+			"  %u early, half of a channel's retention or a task's log being full: "
+			"raise checkpoint.retention or lower checkpoint.interval\n",
+			c->early);
+	if (c->waiting_share_max >= 0.001)
+		fprintf(out,
+			"  a task waited %.1f%% of the time for a checkpoint, its retention full\n",
+			100 * c->waiting_share_max);
+}
+
 void report_print(const struct report *report, FILE *out)
 {
 	int width = id_width(report);
@@ -203,6 +236,8 @@ void report_print(const struct report *report, FILE *out)
 	}
 	for (uint32_t i = 0; i < report->operator_count; i++)
 		print_drops(&report->operators[i], out);
+	if (report->recovery)
+		print_checkpoints(&report->checkpoints, out);
 	struct engine_figures total;
 	report_total(report, &total);
 	double rate = report->seconds > 0 ? (double)total.counters.records_in / report->seconds : 0;

@@ -29,6 +29,8 @@ struct report {
 	const char *error; // NULL: none
 	double seconds;
 	uint32_t workers;
+	bool recovery; // whether `checkpoints` says anything
+	struct engine_checkpoints checkpoints;
 	uint32_t operator_count;
 	struct report_operator *operators;
 };

@@ -175,6 +175,7 @@ static void take_signals(struct run *run)
 static enum engine_state attend(struct run *run)
 {
 	struct progress progress = {.out = stderr};
+	struct engine_checkpoints checkpoints;
 	bool terminal = isatty(STDERR_FILENO);
 	enum engine_state state;
 	uint32_t shown = 0;
@@ -185,7 +186,9 @@ static enum engine_state attend(struct run *run)
 		take_signals(run);
 		if (!terminal || polls - shown < PROGRESS_POLLS || !engine_refresh(run->engine))
 			continue;
-		progress_show(&progress, source_records(run), engine_seconds(run->engine));
+		engine_checkpoints(run->engine, &checkpoints);
+		progress_show(&progress, source_records(run), engine_seconds(run->engine),
+			run->planned.plan.recovery ? &checkpoints : NULL);
 		shown = polls;
 	}
 	progress_clear(&progress);

@@ -12,8 +12,8 @@
 
 // How a task's time was spent.
 struct worker_load {
-	int64_t busy_ns;    // in steps that did work
-	int64_t blocked_ns; // with its output full
+	int64_t busy_ns;      // in steps that did work
+	int64_t blocked_ns;   // with its output full
 	int64_t awaiting_ns;  // of that, with its retention full until a checkpoint is committed
 	int64_t pause_ns_max; // the longest step of the worker in which it took a snapshot
 	uint64_t snapshot_bytes_max;
@@ -21,13 +21,13 @@ struct worker_load {
 
 struct worker {
 	uint32_t task_count;
-	uint32_t running;   // tasks not yet finished
+	uint32_t running;              // tasks not yet finished
 	struct checkpoint *checkpoint; // of its tasks, with recovery
 	struct task **tasks;
 	struct worker_load *loads, *loads_shown; // a task each
-	uint32_t *work;            // of the last step, a task each
-	int64_t last_ns;           // of the last step; 0: none yet
-	int64_t ended_ns;          // when its last task had finished
+	uint32_t *work;                          // of the last step, a task each
+	int64_t last_ns;                         // of the last step; 0: none yet
+	int64_t ended_ns;                        // when its last task had finished
 	// worker: write (release), with ended_ns before it; agent: read (acquire)
 	alignas(64) atomic_bool done;
 	// agent: asks (release); worker: reads (acquire), copies, says so in the other (release)

@@ -213,6 +213,19 @@ static void all_fields_cross_as_the_same_schema(void **state)
 	assert_int_equal(edge->fields[3], 3);
 }
 
+static void channels_share_retention_by_default(void **state)
+{
+	struct fixture *f = *state;
+	plan_job(f,
+		"- {id: source, kind: numbers}\n"
+		"- {id: sink, kind: swallow, input: source, parallelism: 1}\n"
+		"checkpoint: {}\n",
+		4);
+	assert_true(f->plan->channel_count != 0);
+	assert_int_equal(f->plan->channel_retention_bytes,
+		4 * ((uint64_t)256 << 20) / f->plan->channel_count);
+}
+
 static void settings_reach_the_plan(void **state)
 {
 	struct fixture *f = *state;
@@ -364,6 +377,7 @@ int main(void)
 		PLANNER_TEST(a_source_of_one_task_is_spread_by_key),
 		PLANNER_TEST(outputs_are_told_apart),
 		PLANNER_TEST(all_fields_cross_as_the_same_schema),
+		PLANNER_TEST(channels_share_retention_by_default),
 		PLANNER_TEST(settings_reach_the_plan),
 		PLANNER_TEST(a_chain_that_is_too_long_is_cut),
 		PLANNER_TEST(too_many_channels_are_refused),

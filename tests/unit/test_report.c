@@ -107,6 +107,33 @@ static void the_table_names_drops_and_results(void **state)
 	free(text);
 }
 
+static void checkpoints_are_reported_with_what_is_wrong_with_them(void **state)
+{
+	struct report report = sample();
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
+	report.recovery = true;
+	report.checkpoints = (struct engine_checkpoints){
+		.committed = 4, .pause_ns_max = 1500000, .snapshot_bytes_max = 4096};
+	report_print(&report, out);
+	fflush(out);
+	assert_non_null(strstr(text,
+		"checkpoints: 4 committed, longest pause 1.500 ms, largest snapshot 4096 bytes\n"));
+	assert_null(strstr(text, "early"));
+	assert_null(strstr(text, "waited"));
+	report.checkpoints.early = 2;
+	report.checkpoints.waiting_share_max = 0.25;
+	report_print(&report, out);
+	fclose(out);
+	assert_non_null(strstr(text, "  2 early, half of a channel's retention"));
+	assert_non_null(strstr(text, "  a task waited 25.0% of the time"));
+	free(text);
+	text = report_json(&report);
+	assert_non_null(strstr(text, "\"early\": 2"));
+	free(text);
+}
+
 static void the_progress_line_shows_the_rate_since_the_last(void **state)
 {
 	char *text = NULL;
@@ -115,9 +142,14 @@ static void the_progress_line_shows_the_rate_since_the_last(void **state)
 	progress_clear(&progress);
 	fflush(progress.out);
 	assert_int_equal(bytes, 0);
-	progress_show(&progress, 1000000, 1);
-	progress_show(&progress, 4000000, 2);
+	progress_show(&progress, 1000000, 1, NULL);
+	progress_show(&progress, 4000000, 2, NULL);
 	assert_non_null(strstr(text, "2 s  4000000 records  3 million/s"));
+	assert_null(strstr(text, "checkpoints"));
+	const struct engine_checkpoints some = {
+		.committed = 12, .early = 3, .waiting_share_max = 0.25};
+	progress_show(&progress, 4000000, 3, &some);
+	assert_non_null(strstr(text, "  12 checkpoints, 3 early, waited 25%"));
 	progress_clear(&progress);
 	fclose(progress.out);
 	assert_string_equal(text + bytes - 4, "\r\033[K");
@@ -130,6 +162,7 @@ int main(void)
 		cmocka_unit_test(json_has_every_operator_and_the_total),
 		cmocka_unit_test(a_failed_run_says_why),
 		cmocka_unit_test(the_table_names_drops_and_results),
+		cmocka_unit_test(checkpoints_are_reported_with_what_is_wrong_with_them),
 		cmocka_unit_test(the_progress_line_shows_the_rate_since_the_last),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
