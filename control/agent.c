@@ -381,7 +381,12 @@ static void prepare(struct agent *a, const Weir__Prepare *prepare)
 	part = &a->parts[a->part_count++];
 	*part = (struct agent_part){.incarnation = prepare->incarnation};
 	snprintf(part->job, sizeof(part->job), "%s", prepare->job);
-	begin(a, part, prepare);
+	const Weir__Participant *self = prepare->participants[prepare->self];
+	if (self->node_worker + self->workers > a->config.workers)
+		snprintf(part->error, sizeof(part->error), "the node has only %u workers",
+			a->config.workers);
+	else
+		begin(a, part, prepare);
 }
 
 static void carry_out(struct agent *a, const Weir__Message *m)

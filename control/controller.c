@@ -139,6 +139,11 @@ bool controller_has_resigned(const struct controller *c)
 	return c->phase == PHASE_RESIGNED && c->ask == ASK_NOTHING;
 }
 
+bool controller_is_asking(const struct controller *c)
+{
+	return c->ask != ASK_NOTHING;
+}
+
 static void take(struct controller *c, struct inbox_item *item)
 {
 	Weir__Message *m = item->message;

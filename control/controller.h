@@ -38,3 +38,6 @@ bool controller_has_resigned(const struct controller *controller);
 
 // The term it leads, 0: it does not.
 uint64_t controller_term(const struct controller *controller);
+
+// Whether an answer of metadata is awaited.
+bool controller_is_asking(const struct controller *controller);

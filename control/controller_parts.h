@@ -61,6 +61,7 @@ struct job_entry {
 	char waiting[REASON_BYTES];
 	int64_t prepare_until_ns;
 	struct node **nodes; // per participant; NULL where unknown
+	Weir__Part **last;   // per participant, what it told last; of ended jobs
 	struct waiter waiters[WAITERS_MAX];
 	uint32_t waiter_count;
 };
@@ -159,7 +160,6 @@ void job_fail(struct controller *c, struct job_entry *job, const char *format, .
 void jobs_settled(struct controller *c, struct job_entry *job);
 void jobs_step(struct controller *c);
 void jobs_look_at(struct controller *c, const struct node *node);
-const char *job_state_name(Weir__JobState state);
 
 // deploy.c
 bool deploy_choose(struct controller *c, struct job_entry *job);

@@ -23,14 +23,6 @@ struct tally {
 	char why[REASON_BYTES]; // the first failure, with its node
 };
 
-static const char *const state_names[] = {"submitted", "preparing", "running", "publishing",
-	"finished", "interrupted", "cancelled", "failed"};
-
-const char *job_state_name(Weir__JobState state)
-{
-	return state_names[state];
-}
-
 static bool state_is_ended(Weir__JobState state)
 {
 	return state >= WEIR__JOB_STATE__JOB_FINISHED;
@@ -63,16 +55,35 @@ void job_fail(struct controller *c, struct job_entry *job, const char *format, .
 	job_change(c, job, WEIR__JOB_STATE__JOB_FAILED);
 }
 
+// Nodes forget the parts of a job that has ended; its figures stay with this leader.
+static void keep_last(struct controller *c, struct job_entry *job)
+{
+	const Weir__JobRecord *record = job->record;
+	job->last = calloc(record->n_participants + 1, sizeof(*job->last));
+	VERIFY(job->last);
+	for (size_t i = 0; i < record->n_participants; i++) {
+		struct node *node = registry_node(c, record->participants[i]->node);
+		struct part *part = node ? node_part(node, record->id, record->incarnation) : NULL;
+		if (part)
+			job->last[i] = record_copy(part->told);
+	}
+}
+
 void jobs_settled(struct controller *c, struct job_entry *job)
 {
 	const Weir__JobRecord *record = job->record;
 	job->look = true;
-	events_add(c, "job %s is %s%s%s", record->id, job_state_name(record->state),
-		*record->error ? ": " : "", record->error);
+	if (c->phase == PHASE_LEADING) // not what another leader wrote
+		events_add(c, "job %s is %s%s%s", record->id, job_state_name(record->state),
+			*record->error ? ": " : "", record->error);
 	job->prepare_until_ns = c->now_ns + c->config.prepare_ns;
 	if (job_is_ended(job) || record->interrupt || job->wish == WISH_NONE)
 		requests_answer(c, job, NULL);
-	for (uint32_t i = 0; i < c->node_count && job_is_ended(job); i++)
+	if (!job_is_ended(job))
+		return;
+	if (!job->last)
+		keep_last(c, job);
+	for (uint32_t i = 0; i < c->node_count; i++)
 		c->nodes[i]->look = true;
 }
 

@@ -9,12 +9,14 @@ static const char doc[] = "List the kinds of operators and their parameters, or 
 			  "  weir kinds\n  weir kinds window_aggregate\n";
 
 struct kinds {
-	bool markdown;
+	bool markdown, cluster;
 	const char *only;
 };
 
 static const struct argp_option options[] = {
 	{"markdown", 'm', NULL, 0, "Print the whole reference as Markdown (docs/reference.md)", 0},
+	{"cluster", 'c', NULL, 0,
+		"Print the reference of cluster files as Markdown (docs/cluster-reference.md)", 0},
 	{0},
 };
 
@@ -24,6 +26,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	switch (key) {
 	case 'm':
 		kinds->markdown = true;
+		return 0;
+	case 'c':
+		kinds->cluster = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (kinds->only)
@@ -49,9 +54,13 @@ static void say_unknown(const char *name)
 int kinds_command(int argc, char **argv)
 {
 	static const struct argp argp = {options, parse, "[KIND]", doc, NULL, NULL, NULL};
-	struct kinds kinds = {false, NULL};
+	struct kinds kinds = {.only = NULL};
 	argp_err_exit_status = 2;
 	argp_parse(&argp, argc, argv, 0, NULL, &kinds);
+	if (kinds.cluster) {
+		reference_cluster_markdown(stdout);
+		return 0;
+	}
 	if (kinds.markdown) {
 		reference_markdown(weir_operators, stdout);
 		return 0;

@@ -17,6 +17,12 @@ static const struct command commands[] = {
 	{"kinds", "weir kinds", kinds_command, "list kinds of operators and their parameters"},
 	{"topo", "weir topo", topo_command, "draw a host, and what would run where and why"},
 	{"nexmark", "weir nexmark", nexmark_command, "write the events of the NEXMark benchmark"},
+	{"submit", "weir submit", submit_command, "have a cluster run a job"},
+	{"list", "weir list", list_command, "list a cluster's jobs"},
+	{"status", "weir status", status_command, "show what a job of a cluster does"},
+	{"cancel", "weir cancel", cancel_command, "end a job of a cluster early"},
+	{"nodes", "weir nodes", nodes_command, "list a cluster's nodes"},
+	{"events", "weir events", events_command, "show what happened in a cluster"},
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
@@ -31,6 +37,7 @@ static void print_help(FILE *out)
 	      "  weir run examples/flights/delays.yaml  delays per airport and hour\n"
 	      "  weir check examples/*/*.yaml           is everything in them sound?\n"
 	      "  weir topo examples/nexmark/q5.yaml     where would its tasks run here?\n"
+	      "  weir submit --wait examples/nexmark/q5.yaml    the same in a cluster\n"
 	      "  weir COMMAND --help                    more about one of them\n",
 		out);
 }

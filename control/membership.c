@@ -72,8 +72,9 @@ static void welcome(struct controller *c, struct node *node)
 	node->interval_ns = c->config.heartbeat_ns;
 	node->deviation_ns = 0;
 	node->look = true;
-	events_add(c, "node %s joined, incarnation %" PRIx64 ", %u workers", node->record->name,
-		node->record->incarnation, node->record->workers);
+	events_add(c, "node %s joined, incarnation %" PRIx64 ", %u worker%s", node->record->name,
+		node->record->incarnation, node->record->workers,
+		node->record->workers == 1 ? "" : "s");
 }
 
 void membership_settled(struct controller *c, struct node *node)
@@ -201,7 +202,7 @@ void membership_closed(struct controller *c, uint64_t peer, const char *why)
 		return;
 	node->peer = 0;
 	if (c->phase == PHASE_LEADING)
-		die(c, node, node->leaving && node->part_count == 0 ? "it has left" : why);
+		die(c, node, node->leaving ? "it has left" : why);
 	else
 		node->state = NODE_UNKNOWN;
 }

@@ -1,9 +1,10 @@
 #include "control/message.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/workload.h"
 #include "numa/assert.h"
 
 // What unpacking one message may take: a few bytes can name a large structure.
@@ -26,13 +27,48 @@ static void budget_free(void *data, void *memory)
 	free(memory);
 }
 
+static bool fields_are_sound(const ProtobufCMessage *m);
+
+static bool field_is_sound(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *field)
+{
+	const uint8_t *at = (const uint8_t *)m + field->offset;
+	const uint8_t *quantifier = (const uint8_t *)m + field->quantifier_offset;
+	bool good = true;
+	if (field->type != PROTOBUF_C_TYPE_MESSAGE)
+		return true;
+	if (field->label != PROTOBUF_C_LABEL_REPEATED) {
+		bool absent = field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF &&
+			*(const uint32_t *)quantifier != field->id;
+		const ProtobufCMessage *inner = absent ? NULL : *(ProtobufCMessage *const *)at;
+		return !inner || fields_are_sound(inner);
+	}
+	for (size_t i = 0; i < *(const size_t *)quantifier && good; i++)
+		good = fields_are_sound((*(ProtobufCMessage **const *)at)[i]);
+	return good;
+}
+
+// A field numbered 0 is read but, packed again, would not be: no record may keep one.
+static bool fields_are_sound(const ProtobufCMessage *m)
+{
+	bool good = true;
+	for (unsigned i = 0; i < m->n_unknown_fields && good; i++)
+		good = m->unknown_fields[i].tag != 0;
+	for (unsigned i = 0; i < m->descriptor->n_fields && good; i++)
+		good = field_is_sound(m, &m->descriptor->fields[i]);
+	return good;
+}
+
 static void *unpack(const ProtobufCMessageDescriptor *kind, const void *data, size_t bytes)
 {
 	struct budget budget = {
 		.allocator = {budget_alloc, budget_free, &budget}, .left = MESSAGE_HEAP_MAX};
 	if (bytes > BUS_MESSAGE_MAX)
 		return NULL;
-	return protobuf_c_message_unpack(kind, &budget.allocator, bytes, data);
+	ProtobufCMessage *m = protobuf_c_message_unpack(kind, &budget.allocator, bytes, data);
+	if (!m || fields_are_sound(m))
+		return m;
+	record_free(m);
+	return NULL;
 }
 
 bool name_is_plain(const char *name, size_t bytes_max)
@@ -121,7 +157,8 @@ static bool participants_check(Weir__Participant **participants, size_t count)
 		if (!is_node(p->node) || !is_line(p->successor) ||
 			!are_lines(p->links, p->n_links, MESSAGE_LINKS_MAX) ||
 			p->first_worker != workers || p->workers == 0 ||
-			p->workers > MESSAGE_WORKERS_MAX)
+			p->workers > MESSAGE_WORKERS_MAX ||
+			p->node_worker > MESSAGE_WORKERS_MAX - p->workers)
 			return false;
 		workers += p->workers;
 	}
@@ -300,4 +337,23 @@ void text_set(char **field, const char *value)
 		free(*field);
 	*field = *value ? strdup(value) : (char *)protobuf_c_empty_string;
 	VERIFY(*field);
+}
+
+const char *job_state_name(Weir__JobState state)
+{
+	static const char *const names[] = {"submitted", "preparing", "running", "publishing",
+		"finished", "interrupted", "cancelled", "failed"};
+	return state < sizeof(names) / sizeof(*names) ? names[state] : "?";
+}
+
+const char *part_state_name(Weir__PartState state)
+{
+	static const char *const names[] = {
+#define WORKLOAD_STATE(name, text) text,
+		WORKLOAD_STATES(WORKLOAD_STATE)
+#undef WORKLOAD_STATE
+	};
+	static_assert((int)WORKLOAD_STATE_COUNT == WEIR__PART_STATE__PART_FAILED + 1,
+		"the same states");
+	return (int)state < (int)WORKLOAD_STATE_COUNT ? names[state] : "?";
 }

@@ -46,4 +46,8 @@ void *record_pack(const void *record, size_t *ret_bytes);
 // Give a text field of a record another value.
 void text_set(char **field, const char *value);
 
+// As users read them; "?" for one of a later version.
+const char *job_state_name(Weir__JobState state);
+const char *part_state_name(Weir__PartState state);
+
 bool name_is_plain(const char *name, size_t bytes_max);

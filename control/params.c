@@ -135,18 +135,23 @@ static void check_twice(const struct params_scope *scope, const struct weir_valu
 	}
 }
 
-static struct weir_value *check_fields(const struct params_scope *scope,
+// Of fields, or of any texts.
+static struct weir_value *check_list(const struct params_scope *scope,
 	const struct weir_param *param, const struct weir_value *value)
 {
+	bool fields = param->type == WEIR_PARAM_FIELDS;
 	struct weir_value *list = value_copy(scope, value, param->name);
-	if (!value_is(scope, value, WEIR_VALUE_LIST, "a list of fields, [a, b]"))
+	if (!value_is(scope, value, WEIR_VALUE_LIST,
+		    fields ? "a list of fields, [a, b]" : "a list, [a, b]"))
 		return list;
 	for (uint32_t i = 0; i < value->count; i++) {
-		if (!value_is(scope, value->items[i], WEIR_VALUE_SCALAR, "the name of a field"))
+		if (!value_is(scope, value->items[i], WEIR_VALUE_SCALAR,
+			    fields ? "the name of a field" : "a text"))
 			continue;
 		struct weir_value *item = value_copy(scope, value->items[i], NULL);
 		check_twice(scope, list, value->items[i], item->text);
-		check_field(scope, value->items[i], &item->integer);
+		if (fields)
+			check_field(scope, value->items[i], &item->integer);
 		value_append(scope->heap, list, item);
 	}
 	return list;
@@ -256,7 +261,8 @@ static struct weir_value *param_check(const struct params_scope *scope,
 {
 	switch (param->type) {
 	case WEIR_PARAM_FIELDS:
-		return check_fields(scope, param, value);
+	case WEIR_PARAM_TEXTS:
+		return check_list(scope, param, value);
 	case WEIR_PARAM_PAIRS:
 		return check_pairs(scope, param, value);
 	case WEIR_PARAM_MAP:

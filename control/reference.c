@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "control/cluster_file.h"
 #include "control/job.h"
 #include "control/units.h"
 
@@ -18,6 +19,7 @@ static const char *const type_words[] = {
 	[WEIR_PARAM_EXPRESSION] = "expression",
 	[WEIR_PARAM_FIELD] = "field",
 	[WEIR_PARAM_FIELDS] = "list of fields",
+	[WEIR_PARAM_TEXTS] = "list of texts",
 	[WEIR_PARAM_PAIRS] = "list of `name: text`",
 	[WEIR_PARAM_MAP] = "map",
 	[WEIR_PARAM_OPERATOR] = "map with a source's `kind`",
@@ -156,6 +158,19 @@ static void markdown_kinds(const struct weir_operator *const *kinds, enum weir_r
 		fprintf(out, "\n### %s\n\n%s\n\n", (*kinds)->kind, (*kinds)->summary);
 		markdown_table((*kinds)->params, out);
 	}
+}
+
+void reference_cluster_markdown(FILE *out)
+{
+	fputs("# Reference of cluster files\n\n"
+	      "Made by `weir kinds --cluster` from the tables that the files are checked against; "
+	      "[cluster.md](cluster.md) explains them.\n\n## A controller's file\n\n",
+		out);
+	markdown_table(controller_file_table, out);
+	fputs("\n## A node's file\n\n", out);
+	markdown_table(node_file_table, out);
+	fputs("\n## A client's file\n\n", out);
+	markdown_table(client_file_table, out);
 }
 
 void reference_markdown(const struct weir_operator *const *kinds, FILE *out)

@@ -11,3 +11,6 @@ int reference_print(const struct weir_operator *const *kinds, const char *only, 
 
 // All of docs/reference.md.
 void reference_markdown(const struct weir_operator *const *kinds, FILE *out);
+
+// All of docs/cluster-reference.md.
+void reference_cluster_markdown(FILE *out);

@@ -248,8 +248,11 @@ struct job_entry *registry_add_job(struct controller *c, Weir__JobRecord *record
 
 void job_entry_free(struct job_entry *job)
 {
+	for (size_t i = 0; job->last && i < job->record->n_participants; i++)
+		record_free(job->last[i]);
 	record_free(job->record);
 	record_free(job->spec);
+	free(job->last);
 	free(job->nodes);
 	free(job);
 }

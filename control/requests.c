@@ -44,8 +44,11 @@ static void fill_parts(struct controller *c, const struct job_entry *job, Weir__
 	for (size_t i = 0; i < record->n_participants; i++) {
 		struct node *node = registry_node(c, record->participants[i]->node);
 		struct part *part = node ? node_part(node, record->id, record->incarnation) : NULL;
-		if (part)
-			status->parts[status->n_parts++] = part->told;
+		Weir__Part *told = job->last ? job->last[i] : part ? part->told : NULL;
+		if (told) {
+			told->participant = (uint32_t)i;
+			status->parts[status->n_parts++] = told;
+		}
 	}
 }
 
@@ -83,14 +86,15 @@ static void fill_node(struct controller *c, const struct node *node, Weir__NodeS
 	uint32_t first;
 	weir__node_status__init(status);
 	status->record = node->record;
-	status->state = (char *)(node->leaving ? "leaving" : states[node->state]);
+	bool alive = node->state == NODE_ALIVE;
+	status->state = (char *)(alive && node->leaving ? "leaving" : states[node->state]);
 	status->reason = (char *)(node->state == NODE_DEAD ? node->reason : "");
-	status->free_workers = node->state == NODE_ALIVE ? deploy_free_workers(c, node, &first) : 0;
+	status->free_workers = alive ? deploy_free_workers(c, node, &first) : 0;
 	if (node->heard_ns)
 		status->silent_ns = (uint64_t)(c->now_ns - node->heard_ns);
 	status->parts = calloc(node->part_count + 1, sizeof(*status->parts));
 	VERIFY(status->parts);
-	for (uint32_t i = 0; i < node->part_count; i++)
+	for (uint32_t i = 0; i < node->part_count && alive; i++)
 		status->parts[status->n_parts++] = node->parts[i].told;
 }
 

@@ -17,6 +17,7 @@ enum weir_param_type {
 	WEIR_PARAM_EXPRESSION, // text over the input's fields, checked by the kind's plan()
 	WEIR_PARAM_FIELD,      // the name of a field of the input; integer holds its index
 	WEIR_PARAM_FIELDS,     // list of such
+	WEIR_PARAM_TEXTS,      // list of texts, each once
 	WEIR_PARAM_PAIRS,      // list of `name: text` (or of `name`, where text is then the name)
 	WEIR_PARAM_MAP,        // map with its own table in `children`
 	WEIR_PARAM_OPERATOR,   // map with a `kind` and that kind's parameters (a nested source)

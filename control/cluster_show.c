@@ -1,0 +1,122 @@
+#include "control/cluster_show.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/message.h"
+
+enum { TIME_BYTES = 32 };
+
+// ISO 8601 in UTC, as it sorts and as JSON has it.
+static const char *time_text(int64_t at_ns, char *text)
+{
+	time_t seconds = at_ns / 1000000000;
+	struct tm parts;
+	*text = 0;
+	if (at_ns != 0 && gmtime_r(&seconds, &parts))
+		strftime(text, TIME_BYTES, "%Y-%m-%dT%H:%M:%SZ", &parts);
+	return text;
+}
+
+static uint32_t workers_of(const Weir__JobRecord *job)
+{
+	uint32_t workers = 0;
+	for (size_t i = 0; i < job->n_participants; i++)
+		workers += job->participants[i]->workers;
+	return workers;
+}
+
+// What stands behind a job's state.
+static const char *remark(const Weir__JobStatus *job)
+{
+	if (*job->record->error)
+		return job->record->error;
+	return job->waiting;
+}
+
+void show_jobs(const Weir__Reply *reply, FILE *out)
+{
+	char at[TIME_BYTES];
+	fprintf(out, "%-28s %-11s %5s %7s  %-20s  %s\n", "job", "state", "nodes", "workers",
+		"submitted", "");
+	for (size_t i = 0; i < reply->n_jobs; i++) {
+		const Weir__JobRecord *job = reply->jobs[i]->record;
+		const char *text = remark(reply->jobs[i]);
+		bool waits = *text && !*job->error;
+		fprintf(out, "%-28s %-11s %5zu %7u  %-20s  %s%s\n", job->id,
+			job_state_name(job->state), job->n_participants, workers_of(job),
+			time_text(job->submitted_at, at), waits ? "waits for " : "", text);
+	}
+}
+
+static void show_operators(const Weir__Part *part, FILE *out)
+{
+	for (size_t i = 0; i < part->n_operators; i++) {
+		const Weir__OperatorFigures *op = part->operators[i];
+		if (op->tasks == 0)
+			continue;
+		fprintf(out, "  %-20s %-16s %5u %12" PRIu64 " %12" PRIu64 " %9" PRIu64 " %4.0f%%",
+			op->id, op->kind, op->tasks, op->records_in, op->records_out, op->dropped,
+			100 * op->busy_share);
+		for (size_t k = 0; k < op->n_results; k++)
+			fprintf(out,
+				strcmp(op->results[k]->name, "hash") == 0 ? "  %s %016" PRIx64
+									  : "  %s %" PRIu64,
+				op->results[k]->name, op->results[k]->value);
+		fputc('\n', out);
+	}
+}
+
+// Those of nodes that cannot be heard are missing.
+static const Weir__Part *part_of(const Weir__JobStatus *job, size_t participant)
+{
+	const Weir__Part *found = NULL;
+	for (size_t i = 0; i < job->n_parts; i++)
+		if (job->parts[i]->participant == participant)
+			found = job->parts[i];
+	return found;
+}
+
+void show_job(const Weir__Reply *reply, FILE *out)
+{
+	if (reply->n_jobs == 0)
+		return;
+	const Weir__JobStatus *job = reply->jobs[0];
+	const Weir__JobRecord *record = job->record;
+	char at[TIME_BYTES], ended[TIME_BYTES];
+	fprintf(out, "%s is %s%s%s\n", record->id, job_state_name(record->state),
+		*remark(job) ? (*record->error ? ": " : ", waits for ") : "", remark(job));
+	fprintf(out, "submitted %s%s%s\n", time_text(record->submitted_at, at),
+		record->ended_at ? ", ended " : "", time_text(record->ended_at, ended));
+	for (size_t i = 0; i < record->n_participants; i++) {
+		const Weir__Participant *p = record->participants[i];
+		const Weir__Part *part = part_of(job, i);
+		fprintf(out, "node %s, %u worker%s: %s%s%s\n", p->node, p->workers,
+			p->workers == 1 ? "" : "s", part ? part_state_name(part->state) : "no part",
+			part && *part->error ? ": " : "", part ? part->error : "");
+		if (part)
+			show_operators(part, out);
+	}
+}
+
+void show_nodes(const Weir__Reply *reply, FILE *out)
+{
+	fprintf(out, "%-16s %-8s %-16s %-12s %7s %4s %5s  %s\n", "node", "state", "host", "rack",
+		"workers", "free", "parts", "");
+	for (size_t i = 0; i < reply->n_nodes; i++) {
+		const Weir__NodeStatus *node = reply->nodes[i];
+		fprintf(out, "%-16s %-8s %-16s %-12s %7u %4u %5zu  %s\n", node->record->name,
+			node->state, node->record->host, node->record->rack, node->record->workers,
+			node->free_workers, node->n_parts, node->reason);
+	}
+}
+
+void show_events(const Weir__Reply *reply, FILE *out)
+{
+	char at[TIME_BYTES];
+	for (size_t i = 0; i < reply->n_events; i++)
+		fprintf(out, "%s  %s\n", time_text(reply->events[i]->at, at),
+			reply->events[i]->text);
+}

@@ -1,0 +1,85 @@
+#include "control/process.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "numa/assert.h"
+
+uint64_t process_boot(void)
+{
+	uint64_t boot;
+	VERIFY(getrandom(&boot, sizeof(boot), 0) == sizeof(boot));
+	return boot | 1;
+}
+
+int64_t process_wall_ns(void)
+{
+	struct timespec now;
+	VERIFY(clock_gettime(CLOCK_REALTIME, &now) == 0);
+	return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+// The descriptor stays open on purpose: the lock goes with the process.
+int process_hold_folder(const char *path, char ret_why[BUS_WHY_BYTES])
+{
+	char name[4096];
+	int fd = -1;
+	if (snprintf(name, sizeof(name), "%s/lock", path) >= (int)sizeof(name))
+		errno = ENAMETOOLONG;
+	else if (mkdir(path, 0700) == 0 || errno == EEXIST)
+		fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	int error = errno;
+	snprintf(ret_why, BUS_WHY_BYTES, "%s: %s", path,
+		error == EWOULDBLOCK ? "another process uses it; give each a folder of its own"
+				     : strerror(error));
+	if (fd >= 0)
+		close(fd);
+	return -error;
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	const char **file = state->input;
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (state->arg_num > 0)
+			argp_error(state, "name one file; %s is a second", argument);
+		*file = argument;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "name a configuration file; examples/cluster/ has some");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const char *process_file_argument(int argc, char **argv, const char *doc)
+{
+	const struct argp argp = {NULL, parse, "FILE.yaml", doc, NULL, NULL, NULL};
+	const char *file = NULL;
+	argp_err_exit_status = PROCESS_USE;
+	argp_parse(&argp, argc, argv, 0, NULL, &file);
+	return file;
+}
+
+void process_say(const char *what, const char *name, const char *format, ...)
+{
+	va_list arguments;
+	fprintf(stderr, "%s %s: ", what, name);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+}

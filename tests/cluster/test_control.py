@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+"""A controller and nodes as real processes: jobs, kills, restarts, and what users see of it.
+
+usage: test_control.py BUILD-FOLDER SOURCE-FOLDER
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+BUILD, TOP = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+WEIR = os.path.join(BUILD, "weir")
+TESTS = []
+
+JOB = """version: 1
+job: bids
+workers: {count: 1}
+operators:
+  - {id: source, kind: nexmark, events: 20000, rate: 10000/s}
+  - {id: counts, kind: window_aggregate, input: source.bid, key: [auction],
+     window: {tumbling: 1s}, aggregates: [num: count()]}
+  - {id: sink, kind: csv, input: counts, path: out.csv}
+"""
+ENDLESS = ["--set", "source.events=1000000000", "--set", "source.pace=20000/s"]
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+class Cluster:
+    """Processes in a folder; all are ended with it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.processes = {}
+        self.address = "unix:" + os.path.join(folder, "c.sock")
+        self.write("job.yaml", JOB)
+        self.write("c.yaml", f"version: 1\nname: c\nlisten: ['{self.address}']\n"
+                             "metadata: {journal: journal}\n"
+                             "detect: {heartbeat: 50ms, silence: 3s, lease: 1s}\n")
+
+    def write(self, name, text):
+        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def read(self, name):
+        with open(os.path.join(self.folder, name), encoding="utf-8") as file:
+            return file.read()
+
+    def start(self, name, program="weir-node", config=None):
+        log = open(os.path.join(self.folder, name + ".log"), "a", encoding="utf-8")
+        self.processes[name] = subprocess.Popen(
+            [os.path.join(BUILD, program), config or name + ".yaml"], cwd=self.folder,
+            stdout=log, stderr=log)
+        log.close()
+        return self.processes[name]
+
+    def controller(self):
+        return self.start("c", "weir-controller")
+
+    def node(self, name, extra=""):
+        self.write(name + ".yaml", f"version: 1\nname: {name}\ncontrollers: ['{self.address}']\n"
+                                   f"host: h-{name}\nworkers: {{count: 1, wait: sleep}}\n"
+                                   f"memory: 128MiB\nstorage: s-{name}\n{extra}")
+        return self.start(name)
+
+    def weir(self, *arguments, code=0):
+        environment = dict(os.environ, WEIR_CONTROLLER=self.address, HOME=self.folder)
+        environment.pop("XDG_CONFIG_HOME", None)
+        done = subprocess.run([WEIR, *arguments], cwd=self.folder, capture_output=True, text=True,
+                              timeout=60, env=environment, check=False)
+        assert code is None or done.returncode == code, (arguments, done.returncode, done.stderr)
+        return done
+
+    def json(self, *arguments):
+        return json.loads(self.weir(*arguments, "--json").stdout)
+
+    def state(self, job):
+        return self.json("status", job)["job"]
+
+    def await_state(self, job, *states):
+        await_that(lambda: self.state(job)["state"] in states, f"{job} is not {states}")
+
+    def await_nodes(self, **states):
+        def all_are():
+            nodes = {n["name"]: n["state"] for n in self.json("nodes")["nodes"]}
+            return all(nodes.get(name) == state for name, state in states.items())
+        await_that(all_are, f"nodes are not {states}")
+
+    def end(self):
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait()
+
+
+def await_that(condition, what, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+@test
+def a_job_gives_what_it_gives_alone(cluster):
+    cluster.controller()
+    cluster.node("a")
+    cluster.await_nodes(a="alive")
+    done = cluster.weir("submit", "--wait", "job.yaml")
+    assert "is finished" in done.stdout and "source" in done.stdout, done.stdout
+    alone = os.path.join(cluster.folder, "alone.csv")
+    cluster.weir("run", "--set", "sink.path=" + alone, "job.yaml")
+    assert cluster.read("out.csv") == cluster.read("alone.csv")
+    listed = cluster.json("list")
+    assert listed["schema"] == "weir-jobs-1" and listed["jobs"][0]["state"] == "finished"
+    events = [e["text"] for e in cluster.json("events")["events"]]
+    assert any("is publishing" in e for e in events), events
+
+
+@test
+def a_mistake_in_a_job_is_said_as_check_says_it(cluster):
+    cluster.controller()
+    cluster.write("bad.yaml", JOB.replace("nexmark", "nexmrk"))
+    refused = cluster.weir("submit", "bad.yaml", code=2).stderr
+    assert refused == cluster.weir("check", "bad.yaml", code=2).stderr, refused
+    pinned = cluster.weir("submit", "--set", "workers.cpus=0", "job.yaml", code=2).stderr
+    assert "workers.cpus" in pinned and pinned.count("\n") == 1, pinned
+
+
+@test
+def a_job_waits_for_workers(cluster):
+    cluster.controller()
+    job = cluster.weir("submit", "job.yaml").stdout.strip()
+    waiting = cluster.state(job)
+    assert waiting["state"] == "submitted" and waiting["waiting"] == "1 worker; 0 are free"
+    cluster.node("a")
+    cluster.await_state(job, "finished")
+
+
+@test
+def a_killed_node_fails_its_job_and_nothing_is_published(cluster):
+    cluster.controller()
+    node = cluster.node("a")
+    cluster.await_nodes(a="alive")
+    job = cluster.weir("submit", *ENDLESS, "job.yaml").stdout.strip()
+    cluster.await_state(job, "running")
+    node.kill()
+    cluster.await_state(job, "failed")
+    assert "node a died" in cluster.state(job)["error"]
+    assert not os.path.exists(os.path.join(cluster.folder, "out.csv"))
+    before = cluster.json("nodes")["nodes"][0]["incarnation"]
+    cluster.node("a")
+    cluster.await_nodes(a="alive")
+    assert cluster.json("nodes")["nodes"][0]["incarnation"] > before
+    cluster.weir("submit", "--wait", "job.yaml")
+
+
+@test
+def a_stopped_node_counts_as_dead_and_comes_back(cluster):
+    cluster.controller()
+    node = cluster.node("a")
+    cluster.await_nodes(a="alive")
+    job = cluster.weir("submit", *ENDLESS, "job.yaml").stdout.strip()
+    cluster.await_state(job, "running")
+    node.send_signal(signal.SIGSTOP)
+    cluster.await_state(job, "failed")
+    assert "nothing heard" in cluster.state(job)["error"]
+    node.send_signal(signal.SIGCONT)
+    cluster.await_nodes(a="alive")
+    await_that(lambda: not cluster.json("nodes")["nodes"][0]["jobs"], "its part is not aborted")
+    cluster.weir("submit", "--wait", "job.yaml")
+
+
+@test
+def jobs_do_not_notice_that_the_controller_is_killed(cluster):
+    cluster.controller()
+    cluster.node("a")
+    cluster.await_nodes(a="alive")
+    job = cluster.weir("submit", *ENDLESS, "job.yaml").stdout.strip()
+    cluster.await_state(job, "running")
+    for _ in range(2):
+        cluster.processes["c"].kill()
+        cluster.processes["c"].wait()
+        cluster.controller()
+        cluster.await_nodes(a="alive")
+        assert cluster.state(job)["state"] == "running"
+    cluster.weir("cancel", "--publish", job)
+    cluster.await_state(job, "interrupted")
+    assert os.path.exists(os.path.join(cluster.folder, "out.csv"))
+    assert "already" in cluster.weir("cancel", job, code=1).stderr
+
+
+@test
+def cancel_publishes_nothing(cluster):
+    cluster.controller()
+    cluster.node("a")
+    job = cluster.weir("submit", *ENDLESS, "job.yaml").stdout.strip()
+    cluster.await_state(job, "running")
+    assert "is cancelled" in cluster.weir("cancel", job).stdout
+    cluster.weir("submit", "--wait", "--set", "sink.path=other.csv", "job.yaml")
+    left = [f for f in os.listdir(cluster.folder) if "out.csv" in f]
+    assert not left, left
+
+
+@test
+def a_node_told_to_end_leaves_politely(cluster):
+    cluster.controller()
+    node = cluster.node("a")
+    cluster.await_nodes(a="alive")
+    job = cluster.weir("submit", *ENDLESS, "job.yaml").stdout.strip()
+    cluster.await_state(job, "running")
+    node.terminate()
+    assert node.wait(60) == 0
+    cluster.await_state(job, "interrupted")
+    cluster.await_nodes(a="dead")
+    assert cluster.json("nodes")["nodes"][0]["reason"] == "it has left"
+    controller = cluster.processes["c"]
+    controller.terminate()
+    assert controller.wait(60) == 0
+
+
+@test
+def names_and_folders_belong_to_one_process(cluster):
+    cluster.controller()
+    cluster.node("a")
+    cluster.await_nodes(a="alive")
+    cluster.write("a2.yaml", cluster.read("a.yaml"))
+    assert cluster.start("a2").wait(60) == 1
+    assert "another process uses it" in cluster.read("a2.log")
+    cluster.write("a3.yaml", cluster.read("a.yaml").replace("s-a", "s-a3"))
+    cluster.start("a3")
+    await_that(lambda: "a node of this name is connected" in cluster.read("a3.log"),
+               "a second node of the same name is not told so")
+    assert cluster.json("nodes")["nodes"][0]["state"] == "alive"
+
+
+@test
+def mistakes_in_files_are_one_line_each(cluster):
+    head = "version: 1\nname: a b\ncontrollers: ['tcp:example.org:1']\n"
+    for rest, wanted in [("workers: {cuont: 1}\n", ["did you mean count"]),
+                         ("", ["n.yaml:2: name: a b is no name", "plaintext: true"])]:
+        cluster.write("n.yaml", head + rest)
+        cluster.write("n.log", "")
+        assert cluster.start("n").wait(60) == 2
+        lines = cluster.read("n.log").splitlines()
+        assert len(lines) == len(wanted), lines
+        assert all(any(text in line for line in lines) for text in wanted), lines
+
+
+@test
+def nobody_there_is_one_line(cluster):
+    failed = cluster.weir("list", "--controller", "unix:/nowhere/c.sock", code=1).stderr
+    assert failed.count("\n") == 1 and "/nowhere/c.sock" in failed, failed
+    wrong = cluster.weir("list", "--controller", "here", code=2).stderr
+    assert wrong.count("\n") == 1, wrong
+
+
+def main():
+    print(f"1..{len(TESTS)}")
+    for number, function in enumerate(TESTS, 1):
+        with tempfile.TemporaryDirectory(prefix="weir-test-") as folder:
+            cluster = Cluster(folder)
+            try:
+                function(cluster)
+                print(f"ok {number} - {function.__name__}", flush=True)
+            except (AssertionError, subprocess.TimeoutExpired, OSError, ValueError) as problem:
+                print(f"not ok {number} - {function.__name__}")
+                for line in str(problem).splitlines() or [repr(problem)]:
+                    print("# " + line)
+            finally:
+                cluster.end()
+
+
+main()
