@@ -48,9 +48,10 @@ int engine_start(struct engine *e)
 	e->started_ns = clock_now_ns();
 	tell_start(e);
 	e->checkpoint.next_ns = e->started_ns + e->checkpoint.interval_ns;
-	e->attached = true;
+	e->attached = e->running = true;
 	for (uint32_t w = 0; w < e->worker_count; w++) {
-		int error = node_attach(e->config.node, w, &e->workers[w].worker);
+		int error = node_attach(e->config.node, e->config.node_worker + w,
+			&e->workers[w].worker);
 		if (error != 0) {
 			engine_abort(e);
 			return error;
@@ -68,8 +69,8 @@ void engine_interrupt(struct engine *e)
 void engine_abort(struct engine *e)
 {
 	for (uint32_t w = 0; w < e->worker_count && e->attached; w++)
-		node_detach(e->config.node, w, &e->workers[w].worker);
-	e->attached = false;
+		node_detach(e->config.node, e->config.node_worker + w, &e->workers[w].worker);
+	e->attached = e->running = false;
 }
 
 static enum task_outcome outcome_of(struct task *t)
@@ -106,7 +107,9 @@ enum engine_state engine_poll(struct engine *e)
 			return ENGINE_RUNNING;
 		}
 	}
-	engine_abort(e);
+	if (e->config.network == NULL)
+		engine_abort(e); // else it goes on answering other nodes until it is destroyed
+	e->running = false;
 	if (any_failed(e))
 		return ENGINE_FAILED;
 	for (uint32_t w = 0; w < e->worker_count; w++)
@@ -165,12 +168,12 @@ bool engine_refresh(struct engine *e)
 static const struct weir_counters *counters_of(const struct engine *e,
 	const struct chain_link *link)
 {
-	return e->attached ? &link->shown : &link->counters;
+	return e->running ? &link->shown : &link->counters;
 }
 
 static bool emits_packed(const struct engine *e, const struct chain_link *link)
 {
-	return e->attached ? link->shown_packed : link->emits_packed;
+	return e->running ? link->shown_packed : link->emits_packed;
 }
 
 // Records that went into a link, or through it: who passes packed runs on untouched leaves the
@@ -196,7 +199,7 @@ static void add_counters(const struct engine *e, struct engine_figures *figures,
 	figures->counters.routed += c->routed;
 	for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
 		figures->counters.dropped[d] += c->dropped[d];
-	for (uint32_t r = 0; r < t->input_count && i == 0 && !e->attached; r++) // by the first
+	for (uint32_t r = 0; r < t->input_count && i == 0 && !e->running; r++) // by the first
 		for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
 			figures->counters.dropped[d] += t->receivers[r].dropped[d];
 }
@@ -207,7 +210,7 @@ static const struct worker_load *load_of(const struct engine *e, uint32_t task)
 	uint32_t at = 0;
 	while (w->tasks[at] != &e->tasks[task])
 		at++;
-	return e->attached ? &w->loads_shown[at] : &w->loads[at];
+	return e->running ? &w->loads_shown[at] : &w->loads[at];
 }
 
 void engine_figures(const struct engine *e, uint32_t operator_index,
@@ -257,7 +260,7 @@ void engine_report(const struct engine *e, uint32_t operator_index, struct weir_
 		for (uint32_t i = 0; i < e->tasks[t].link_count; i++) {
 			const struct chain_link *link = &e->tasks[t].links[i];
 			if (link->operator_index == operator_index && link->kind->report != NULL &&
-				!e->attached)
+				!e->running)
 				link->kind->report(link->self, reporter);
 		}
 	}

@@ -5,16 +5,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/crossing.h"
 #include "dataplane/job_plan.h"
 #include "dataplane/node.h"
 
 struct engine_config {
 	const struct job_plan *plan;
 	struct node *node; // whose workers run its part of the job, the first of them on its first
-	uint32_t first_worker, worker_count; // of the plan, that are the node's; count 0: all
-	const int *worker_cpus;              // per worker of the node: OS index of its CPU
-	const int *worker_nodes;             // OS index of its NUMA node; NULL: any
-	uint64_t incarnation;                // of the job's tasks
+	uint32_t node_worker;                   // of the node's, the first that the job has
+	uint32_t first_worker, worker_count;    // of the plan, that are the node's; count 0: all
+	const struct crossing_network *network; // to the others; NULL: there are none
+	const int *worker_cpus;                 // per worker of the node's: OS index of its CPU
+	const int *worker_nodes;                // OS index of its NUMA node; NULL: any
+	uint64_t incarnation;                   // of the job's tasks
 	bool lazy; // memory is touched when it is used, not at start: for short runs
 };
 
@@ -70,7 +73,7 @@ int engine_publish(struct engine *engine);
 
 const char *engine_error(const struct engine *engine);
 int64_t engine_started_ns(const struct engine *engine); // by clock_now_ns
-double engine_seconds(const struct engine *engine); // from start to the last task's end
+double engine_seconds(const struct engine *engine);     // from start to the last task's end
 // Have the workers show their figures as they are now.  Returns true when those asked for before
 // are there, which then stay until the next call.
 bool engine_refresh(struct engine *engine);

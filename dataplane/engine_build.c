@@ -125,7 +125,7 @@ static uint64_t worker_bytes(const struct engine *e, uint32_t index)
 	for (uint32_t t = 0; t < plan->task_count; t++)
 		if (plan->tasks[t].worker == e->config.first_worker + index)
 			bytes += task_bytes(plan, &plan->tasks[t]) + 64;
-	return bytes;
+	return bytes + engine_crossing_bytes(e, index);
 }
 
 static uint64_t snapshot_bytes(const struct engine *e, uint32_t index)
@@ -198,7 +198,7 @@ static int build_channel(struct engine *e, uint32_t c)
 		.id = c,
 		.job = plan->id,
 		.plan_version = plan->version,
-		.frame_bytes = plan->frame_bytes,
+		.frame_bytes = engine_frame_bytes(e, c),
 		.frames = plan->channel_frames,
 		.record_bytes = record_bytes(planned->schema),
 		.retention_bytes = plan->recovery ? plan->channel_retention_bytes : 0,
@@ -350,6 +350,8 @@ int engine_build(struct engine *e)
 		error = build_shared(e);
 	if (error == 0)
 		error = build_channels(e);
+	if (error == 0)
+		error = engine_build_crossings(e);
 	if (error == 0)
 		error = build_tasks(e);
 	for (uint32_t w = 0; w < e->worker_count && error == 0; w++) {

@@ -15,6 +15,7 @@ struct rte_mempool;
 // The job's share of a worker, with its memory.
 struct engine_worker {
 	struct worker worker;
+	struct crossing crossing;
 	uint32_t index;
 	struct arena arena;     // touched at start
 	struct arena snapshots; // taken as it is used: most states are far smaller than their room
@@ -24,7 +25,8 @@ struct engine_worker {
 
 struct engine {
 	struct engine_config config;
-	bool attached;     // workers have it: figures are those shown
+	bool attached; // workers have it
+	bool running;  // and change it: figures are those shown
 	bool figures_asked;
 	uint32_t worker_count; // this node's
 	uint32_t task_count, channel_count;
@@ -59,5 +61,10 @@ static inline struct engine_worker *engine_worker_of(const struct engine *e, uin
 // dataplane/engine_build.c
 int engine_build(struct engine *e);
 void engine_dismantle(struct engine *e);
+
+// dataplane/engine_crossing.c
+uint64_t engine_crossing_bytes(const struct engine *e, uint32_t index); // of a worker's arena
+uint32_t engine_frame_bytes(const struct engine *e, uint32_t channel);
+int engine_build_crossings(struct engine *e); // 0, or -errno with the reason in e->error
 
 struct task_config engine_task_config(struct engine *e, uint32_t task);

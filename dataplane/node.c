@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "dataplane/crossing.h"
 #include "numa/arena.h"
 #include "numa/clock.h"
 #include "numa/pin.h"
@@ -27,6 +28,7 @@ struct node_worker {
 	int64_t last_ns; // of the last round; 0: none yet
 	struct node_gap *gaps;
 	uint64_t gap_count;
+	struct transport *transport; // NULL: no other nodes
 	uint32_t share_count;
 	struct worker *shares[NODE_SHARES_MAX]; // what the thread steps
 	// agent: write the slots, then the count of changes (release); worker: read (acquire).
@@ -75,30 +77,61 @@ static void wait_idle(enum node_wait wait, int64_t now_ns, int64_t deadline_ns)
 	}
 }
 
+static bool is_among(struct worker *const *shares, uint32_t count, const struct worker *share)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (shares[i] == share)
+			return true;
+	return false;
+}
+
+static void leave_unwanted(struct node_worker *w)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < w->share_count; i++) {
+		struct worker *share = w->shares[i];
+		if (is_among(w->wanted, NODE_SHARES_MAX, share))
+			w->shares[kept++] = share;
+		else if (share->crossing != NULL)
+			crossing_leave(share->crossing, w->transport);
+	}
+	w->share_count = kept;
+}
+
+static void enter(struct node_worker *w, struct worker *share)
+{
+	if (share == NULL || is_among(w->shares, w->share_count, share))
+		return;
+	w->shares[w->share_count++] = share;
+	if (share->crossing != NULL)
+		crossing_enter(share->crossing, w->transport);
+}
+
 // Shares that came or went. The slots stand still until `taken` says that they were read.
 static void take_changes(struct node_worker *w)
 {
 	uint32_t changes = atomic_load_explicit(&w->changes, memory_order_acquire);
 	if (changes == atomic_load_explicit(&w->taken, memory_order_relaxed))
 		return;
-	w->share_count = 0;
+	leave_unwanted(w);
 	for (uint32_t i = 0; i < NODE_SHARES_MAX; i++)
-		if (w->wanted[i] != NULL)
-			w->shares[w->share_count++] = w->wanted[i];
+		enter(w, w->wanted[i]);
 	atomic_store_explicit(&w->taken, changes, memory_order_release);
 }
 
-static uint32_t step_shares(struct node_worker *w, int64_t now_ns)
+static uint32_t step(struct node_worker *w, int64_t now_ns)
 {
 	uint32_t work = 0;
 	for (uint32_t i = 0; i < w->share_count; i++)
 		work += worker_step(w->shares[i], now_ns);
+	if (w->transport != NULL)
+		work += transport_step(w->transport, now_ns);
 	return work;
 }
 
 static int64_t deadline(const struct node_worker *w)
 {
-	int64_t earliest = INT64_MAX;
+	int64_t earliest = w->transport == NULL ? INT64_MAX : transport_deadline(w->transport);
 	for (uint32_t i = 0; i < w->share_count; i++) {
 		int64_t one = worker_deadline(w->shares[i]);
 		earliest = one < earliest ? one : earliest;
@@ -114,7 +147,7 @@ static void loop(struct node_worker *w)
 		note_gap(w, now_ns);
 		note_round(w);
 		take_changes(w);
-		if (step_shares(w, now_ns) == 0)
+		if (step(w, now_ns) == 0)
 			wait_idle(node->config.wait, now_ns, deadline(w));
 	}
 }
@@ -169,6 +202,7 @@ static int fill(struct node *node)
 		w->node = node;
 		w->index = i;
 		w->cpu = config->worker_cpus[i];
+		w->transport = config->transports == NULL ? NULL : &config->transports[i];
 		if (gaps != 0)
 			w->gaps = arena_alloc(&node->arena, gaps, 64);
 	}

@@ -15,6 +15,7 @@ struct node_config {
 	uint32_t worker_count;
 	const int *worker_cpus; // OS index of the CPU a worker is pinned to; copied
 	enum node_wait wait;
+	struct transport *transports;      // a worker each; NULL: no other nodes
 	bool watch_gaps;                   // keep the gaps between clock readings, see node_gaps
 	void (*on_worker)(void *argument); // called by each worker's thread before its first step
 	void *on_worker_argument;

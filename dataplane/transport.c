@@ -14,7 +14,7 @@ uint64_t transport_bytes(const struct transport_config *config)
 	uint64_t entries = 4 * (uint64_t)config->channel_max + 8; // rounded up to a power of two
 	return config->session_max * (session_bytes(config->window_max) + sizeof(struct session)) +
 		2 * entries * sizeof(struct channel_entry) +
-		2 * config->channel_max * sizeof(void *) + 8 * 64;
+		(2 * config->channel_max + config->session_max) * sizeof(void *) + 9 * 64;
 }
 
 int transport_create(struct transport *t, const struct transport_config *config,
@@ -23,9 +23,13 @@ int transport_create(struct transport *t, const struct transport_config *config,
 	*t = (struct transport){.config = *config};
 	VERIFY(config->link_count <= TRANSPORT_LINKS_MAX);
 	t->sessions = arena_alloc(arena, config->session_max * sizeof(*t->sessions), 64);
+	t->active = arena_alloc(arena, config->session_max * sizeof(*t->active), 64);
 	t->outlets = arena_alloc(arena, config->channel_max * sizeof(*t->outlets), 64);
 	t->inlets = arena_alloc(arena, config->channel_max * sizeof(*t->inlets), 64);
-	int error = t->sessions == NULL || t->outlets == NULL || t->inlets == NULL ? -ENOMEM : 0;
+	int error =
+		t->sessions == NULL || t->active == NULL || t->outlets == NULL || t->inlets == NULL
+		? -ENOMEM
+		: 0;
 	if (error == 0)
 		error = channel_table_create(&t->outlet_table, config->channel_max, arena);
 	if (error == 0)
@@ -50,6 +54,7 @@ struct session *transport_connect(struct transport *t, const struct session_conf
 	with.events = &transport_events;
 	with.context = t;
 	session_start(&t->sessions[config->index], &with);
+	t->active[t->active_count++] = &t->sessions[config->index];
 	return &t->sessions[config->index];
 }
 
@@ -57,6 +62,9 @@ void transport_disconnect(struct transport *t, struct session *s)
 {
 	ASSERT(s >= t->sessions && s < t->sessions + t->config.session_max);
 	session_stop(s);
+	for (uint32_t i = 0; i < t->active_count; i++)
+		if (t->active[i] == s)
+			t->active[i] = t->active[--t->active_count];
 }
 
 bool transport_add_outlet(struct transport *t, struct outlet *o)
@@ -208,9 +216,8 @@ static void dispatch(struct transport *t, struct rte_mbuf **packets, uint32_t co
 
 void transport_link_changed(struct transport *t, const struct link *link, bool up)
 {
-	for (uint32_t i = 0; i < t->config.session_max; i++)
-		if (t->sessions[i].config.boot != 0)
-			session_link_changed(&t->sessions[i], link, up);
+	for (uint32_t i = 0; i < t->active_count; i++)
+		session_link_changed(t->active[i], link, up);
 }
 
 static void tick_link(struct transport *t, struct transport_link *l, int64_t now_ns)
@@ -240,8 +247,8 @@ static uint32_t receive(struct transport *t, int64_t now_ns)
 
 static void tick_sessions(struct transport *t, int64_t now_ns)
 {
-	for (uint32_t i = 0; i < t->config.session_max; i++) {
-		struct session *s = &t->sessions[i];
+	for (uint32_t i = 0; i < t->active_count; i++) {
+		struct session *s = t->active[i];
 		if (s->touched || now_ns >= s->deadline_ns) {
 			s->touched = true;
 			session_tick(s, now_ns);
@@ -272,18 +279,18 @@ uint32_t transport_step(struct transport *t, int64_t now_ns)
 		work += inlet_step(t->inlets[i], now_ns);
 	tick_sessions(t, now_ns);
 	work += step_outlets(t, now_ns);
-	for (uint32_t i = 0; i < t->config.session_max; i++)
-		if (t->sessions[i].touched)
-			session_flush(&t->sessions[i], now_ns);
+	for (uint32_t i = 0; i < t->active_count; i++)
+		if (t->active[i]->touched)
+			session_flush(t->active[i], now_ns);
 	return work;
 }
 
 int64_t transport_deadline(const struct transport *t)
 {
 	int64_t earliest = INT64_MAX;
-	for (uint32_t i = 0; i < t->config.session_max; i++)
-		if (t->sessions[i].deadline_ns < earliest)
-			earliest = t->sessions[i].deadline_ns;
+	for (uint32_t i = 0; i < t->active_count; i++)
+		if (t->active[i]->deadline_ns < earliest)
+			earliest = t->active[i]->deadline_ns;
 	for (uint32_t i = 0; i < t->config.link_count; i++)
 		if (t->config.links[i].queue == 0 && t->config.links[i].tick_at_ns < earliest)
 			earliest = t->config.links[i].tick_at_ns;

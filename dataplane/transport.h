@@ -38,6 +38,8 @@ struct transport_stats {
 struct transport {
 	struct transport_config config;
 	struct session *sessions; // session_max; boot 0: not in use
+	struct session **active;  // those in use
+	uint32_t active_count;
 	struct outlet **outlets;
 	struct inlet **inlets;
 	uint32_t outlet_count, inlet_count;

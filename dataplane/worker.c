@@ -1,5 +1,7 @@
 #include "dataplane/worker.h"
 
+#include "dataplane/crossing.h"
+
 static void account_snapshot(struct worker_load *load, const struct task_snapshots *all,
 	int64_t elapsed)
 {
@@ -13,6 +15,8 @@ static void account_snapshot(struct worker_load *load, const struct task_snapsho
 // The time since the last step is what that step took; tasks that worked share it by work done.
 static void account(struct worker *w, int64_t now_ns)
 {
+	if (w->ended_ns != 0)
+		return;
 	int64_t elapsed = w->last_ns == 0 ? 0 : now_ns - w->last_ns;
 	uint64_t total = 0;
 	w->last_ns = now_ns;
@@ -35,6 +39,8 @@ static void account(struct worker *w, int64_t now_ns)
 static void note_end(struct worker *w, int64_t now_ns)
 {
 	if (w->running != 0 || w->ended_ns != 0)
+		return;
+	if (w->crossing != NULL && !crossing_is_idle(w->crossing))
 		return;
 	w->ended_ns = now_ns;
 	atomic_store_explicit(&w->done, true, memory_order_release);

@@ -27,7 +27,8 @@ struct worker {
 	struct worker_load *loads, *loads_shown; // a task each
 	uint32_t *work;                          // of the last step, a task each
 	int64_t last_ns;                         // of the last step; 0: none yet
-	int64_t ended_ns;                        // when its last task had finished
+	int64_t ended_ns;          // when its last task had finished and all had come to its place
+	struct crossing *crossing; // NULL: nothing goes to other nodes, nor comes from there
 	// worker: write (release), with ended_ns before it; agent: read (acquire)
 	alignas(64) atomic_bool done;
 	// agent: asks (release); worker: reads (acquire), copies, says so in the other (release)

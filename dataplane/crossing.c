@@ -1,0 +1,128 @@
+#include "dataplane/crossing.h"
+
+#include <errno.h>
+#include <rte_ring.h>
+
+#include "numa/arena.h"
+#include "numa/assert.h"
+
+// Of sessions between nodes of one site (docs/transport.md says what each does).
+enum {
+	KEEPALIVE_NS = 5000000,
+	ACK_DELAY_NS = 50000,
+	HELLO_NS = 2000000,
+	QUEUE_TARGET_NS = 200000,
+	RTO_MIN_NS = 1000000,
+	RTO_MAX_NS = 200000000,
+};
+
+int crossing_create(struct crossing *c, const struct crossing_network *network, uint32_t own,
+	uint32_t channel_max, uint32_t session_max, struct arena *arena)
+{
+	*c = (struct crossing){.network = network, .own = own};
+	c->session_to = arena_alloc(arena, (session_max + 1) * sizeof(*c->session_to), 64);
+	c->sessions = arena_alloc(arena, (session_max + 1) * sizeof(*c->sessions), 64);
+	c->outlets = arena_alloc(arena, (channel_max + 1) * sizeof(*c->outlets), 64);
+	c->inlets = arena_alloc(arena, (channel_max + 1) * sizeof(*c->inlets), 64);
+	c->outlet_to = arena_alloc(arena, (channel_max + 1) * sizeof(*c->outlet_to), 64);
+	c->inlet_from = arena_alloc(arena, (channel_max + 1) * sizeof(*c->inlet_from), 64);
+	c->outlet_channel = arena_alloc(arena, (channel_max + 1) * sizeof(*c->outlet_channel), 64);
+	c->inlet_channel = arena_alloc(arena, (channel_max + 1) * sizeof(*c->inlet_channel), 64);
+	c->inlet_receiver = arena_alloc(arena, (channel_max + 1) * sizeof(*c->inlet_receiver), 64);
+	return c->inlet_receiver == NULL ? -ENOMEM : 0;
+}
+
+static void need_session(struct crossing *c, uint32_t worker)
+{
+	for (uint32_t i = 0; i < c->session_count; i++)
+		if (c->session_to[i] == worker)
+			return;
+	c->session_to[c->session_count++] = worker;
+}
+
+void crossing_add_outlet(struct crossing *c, struct channel *channel, uint32_t worker)
+{
+	need_session(c, worker);
+	c->outlet_channel[c->outlet_count] = channel;
+	c->outlet_to[c->outlet_count++] = worker;
+}
+
+void crossing_add_inlet(struct crossing *c, struct channel *channel,
+	const struct receiver *receiver, uint32_t worker)
+{
+	need_session(c, worker);
+	c->inlet_channel[c->inlet_count] = channel;
+	c->inlet_receiver[c->inlet_count] = receiver;
+	c->inlet_from[c->inlet_count++] = worker;
+}
+
+// A worker serves one job, so that a session is known by the other end's place in its plan.
+static struct session *connect(struct crossing *c, struct transport *transport, uint32_t worker)
+{
+	const struct crossing_network *n = c->network;
+	const struct session_config config = {
+		.boot = n->boot,
+		.leads = c->own < worker,
+		.peer_worker = n->workers[worker],
+		.index = worker,
+		.peer_index = c->own,
+		.window = n->window,
+		.frame_crc = true,
+		.pool = n->pool,
+		.keepalive_ns = KEEPALIVE_NS,
+		.ack_delay_ns = ACK_DELAY_NS,
+		.hello_ns = HELLO_NS,
+		.queue_target_ns = QUEUE_TARGET_NS,
+		.rto_min_ns = RTO_MIN_NS,
+		.rto_max_ns = RTO_MAX_NS,
+		.path_count = 1,
+		.paths = {{n->link, n->workers[c->own], n->peers[worker], false}},
+	};
+	return transport_connect(transport, &config);
+}
+
+static struct session *session_with(const struct crossing *c, uint32_t worker)
+{
+	uint32_t i = 0;
+	while (c->session_to[i] != worker)
+		i++;
+	return c->sessions[i];
+}
+
+void crossing_enter(struct crossing *c, struct transport *transport)
+{
+	for (uint32_t i = 0; i < c->session_count; i++)
+		c->sessions[i] = connect(c, transport, c->session_to[i]);
+	for (uint32_t i = 0; i < c->outlet_count; i++) {
+		outlet_create(&c->outlets[i], c->outlet_channel[i],
+			session_with(c, c->outlet_to[i]));
+		VERIFY(transport_add_outlet(transport, &c->outlets[i]));
+	}
+	for (uint32_t i = 0; i < c->inlet_count; i++) {
+		inlet_create(&c->inlets[i], c->inlet_channel[i], c->inlet_receiver[i],
+			session_with(c, c->inlet_from[i]));
+		VERIFY(transport_add_inlet(transport, &c->inlets[i]));
+	}
+}
+
+// Frames in flight come back to their outlets first.
+void crossing_leave(struct crossing *c, struct transport *transport)
+{
+	for (uint32_t i = 0; i < c->session_count; i++)
+		transport_disconnect(transport, c->sessions[i]);
+	for (uint32_t i = 0; i < c->outlet_count; i++)
+		VERIFY(transport_remove_outlet(transport, &c->outlets[i]));
+	for (uint32_t i = 0; i < c->inlet_count; i++)
+		transport_remove_inlet(transport, &c->inlets[i]);
+}
+
+bool crossing_is_idle(const struct crossing *c)
+{
+	for (uint32_t i = 0; i < c->outlet_count; i++) {
+		const struct outlet *o = &c->outlets[i];
+		if (o->in_flight != 0 || o->staged_at != o->staged_count ||
+			!rte_ring_empty(o->channel->forward))
+			return false;
+	}
+	return true;
+}

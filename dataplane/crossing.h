@@ -1,0 +1,51 @@
+// A crossing: what of a job's share goes to and comes from other nodes. A session with every worker
+// elsewhere that a channel leads to or from, an outlet for each channel that leaves, an inlet for
+// each that comes.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/transport.h"
+
+struct arena;
+
+// How the workers of a job reach each other.
+struct crossing_network {
+	uint64_t boot;            // the job's incarnation, the same on all its nodes
+	struct link *link;        // of this node; its queues are the node's workers
+	struct rte_mempool *pool; // for sessions' own packets
+	uint32_t window;          // packets of a session in flight
+	uint32_t packet_max;      // bytes of a packet, session header included
+	const uint16_t *workers;  // by worker of the plan: its number on its node
+	const uint32_t *peers;    // by worker of the plan: the link's peer; own ones unused
+};
+
+struct crossing {
+	const struct crossing_network *network;
+	uint32_t own; // worker of the plan
+	uint32_t session_count, outlet_count, inlet_count;
+	uint32_t *session_to;      // workers of the plan
+	struct session **sessions; // once entered
+	struct outlet *outlets;
+	struct inlet *inlets;
+	uint32_t *outlet_to, *inlet_from; // workers of the plan
+	struct channel **outlet_channel, **inlet_channel;
+	const struct receiver **inlet_receiver;
+};
+
+// Room for so many channels and sessions.  Returns 0 or -ENOMEM.
+int crossing_create(struct crossing *c, const struct crossing_network *network, uint32_t own,
+	uint32_t channel_max, uint32_t session_max, struct arena *arena);
+
+// A channel from the share towards `worker`, or to it from there.  Thread: agent, before it enters.
+void crossing_add_outlet(struct crossing *c, struct channel *channel, uint32_t worker);
+void crossing_add_inlet(struct crossing *c, struct channel *channel,
+	const struct receiver *receiver, uint32_t worker);
+
+// Begin and end to take part.  Thread: the worker.
+void crossing_enter(struct crossing *c, struct transport *transport);
+void crossing_leave(struct crossing *c, struct transport *transport);
+
+// All that was sent has come to the other nodes.  Thread: the worker.
+bool crossing_is_idle(const struct crossing *c);
