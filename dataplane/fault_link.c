@@ -202,8 +202,8 @@ static uint32_t fault_send(struct link *link, uint32_t queue, uint32_t peer,
 	struct rte_mbuf **packets, uint32_t count)
 {
 	struct fault_link *f = fault_of(link);
-	bool cut = (READ(f->cut) & FAULT_SENT) ||
-		(peer < FAULT_PEERS_MAX && READ(f->cut_peers[peer]));
+	bool cut =
+		(READ(f->cut) & FAULT_SENT) || (peer < FAULT_PEERS_MAX && READ(f->cut_peers[peer]));
 	if (!cut)
 		return f->inner->ops->send(f->inner, queue, peer, packets, count);
 	for (uint32_t i = 0; i < count; i++)

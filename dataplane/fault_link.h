@@ -29,8 +29,8 @@ enum fault_direction { FAULT_NEITHER, FAULT_SENT, FAULT_RECEIVED, FAULT_BOTH };
 	X(REORDERED, "reordered")                                                                  \
 	X(DELAYED, "delayed")                                                                      \
 	X(CORRUPTED, "corrupted")                                                                  \
-	X(CUT, "cut")          /* lost to a partition */                                           \
-	X(CROWDED, "crowded")   /* not delayed or reordered: too many held back */                 \
+	X(CUT, "cut")             /* lost to a partition */                                        \
+	X(CROWDED, "crowded")     /* not delayed or reordered: too many held back */               \
 	X(NO_BUFFER, "no_buffer") /* not duplicated: the pool is empty */
 
 enum fault_counter {

@@ -280,6 +280,12 @@ int link_port_peer(struct link *link, const struct packet_address *address, uint
 	return 0;
 }
 
+bool link_port_is_near(const struct link *link, const struct packet_address *address)
+{
+	const struct neighbour_table *table = &((const struct link_port *)link)->neighbours;
+	return packet_address_near(address, &table->local.address, table->prefix);
+}
+
 void link_port_report(const struct link *link, struct link_port_counters *ret_counters)
 {
 	const struct link_port *port = (const struct link_port *)link;

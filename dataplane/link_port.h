@@ -42,6 +42,9 @@ int link_port_create(const struct link_config *config, uint32_t workers,
 int link_port_peer(struct link *link, const struct packet_address *address, uint16_t udp_port,
 	uint32_t *ret_peer);
 
+// Whether an address lies in the link's subnet.  Thread: any.
+bool link_port_is_near(const struct link *link, const struct packet_address *address);
+
 // Sum up the queues' counters.  Thread: any; torn but harmlessly while they run.
 void link_port_report(const struct link *link, struct link_port_counters *ret_counters);
 

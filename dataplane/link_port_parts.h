@@ -23,10 +23,10 @@ struct link_port {
 	uint16_t port_id;
 	int watch_socket; // to ask the kernel with, -1: none
 	bool probed, started, watched;
-	bool connects;           // a memif client: it starts only while its server is there
+	bool connects;              // a memif client: it starts only while its server is there
 	uint32_t looks_until_start; // the watch's, until it tries (again)
-	bool by_pointer;  // what is sent is another's mbuf at once
-	bool no_external; // the driver sends garbage from external buffers
+	bool by_pointer;            // what is sent is another's mbuf at once
+	bool no_external;           // the driver sends garbage from external buffers
 	enum packet_checksum checksum;
 	uint64_t offload_flags; // for mbufs
 	struct packet_local local;

@@ -48,9 +48,11 @@ static void look(void *argument)
 {
 	struct link_port *port = argument;
 	bool up = port_is_up(port);
-	if (port->connects && !up)
+	bool was_up = atomic_exchange_explicit(&port->up, up, memory_order_acq_rel);
+	if (was_up && !up) // whoever is in a burst gets out of it first
+		port->looks_until_start = LOOKS_UNTIL_CONNECT;
+	else if (port->connects && !up)
 		connect_again(port);
-	atomic_store_explicit(&port->up, up, memory_order_release);
 	rte_eal_alarm_set(WATCH_US, look, port);
 }
 

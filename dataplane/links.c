@@ -32,8 +32,8 @@ struct links {
 	uint32_t count, workers;
 	struct link *members[LINKS_MAX];
 	struct steer steer;
-	struct rte_mempool *copies;    // of packets that are sent by another worker
-	alignas(64) atomic_uint up;    // bit by member. queue 0: write (release); any: read (acquire)
+	struct rte_mempool *copies; // of packets that are sent by another worker
+	alignas(64) atomic_uint up; // bit by member. queue 0: write (release); any: read (acquire)
 	uint64_t downs[LINKS_MAX];
 	atomic_uint peer_count; // agent: write (release); any: read (acquire)
 	uint32_t peers[LINK_PEERS_MAX][LINKS_MAX];
@@ -61,8 +61,8 @@ static uint32_t hand_over(struct links *l, uint32_t worker, struct handed entry,
 	struct links_worker *owner = &l->by_worker[worker % l->members[entry.member]->queue_count];
 	for (uint32_t i = 0; i < count; i++) {
 		bool kept = rte_mbuf_refcnt_read(packets[i]) > 1;
-		entry.packet = kept ? rte_pktmbuf_copy(packets[i], l->copies, 0, UINT32_MAX)
-				    : packets[i];
+		entry.packet =
+			kept ? rte_pktmbuf_copy(packets[i], l->copies, 0, UINT32_MAX) : packets[i];
 		if (entry.packet == NULL)
 			return i;
 		if (rte_ring_mp_enqueue_elem(owner->out, &entry, sizeof(entry)) != 0) {
@@ -131,7 +131,8 @@ static uint32_t links_receive(struct link *link, uint32_t worker, struct rte_mbu
 		struct link *member = l->members[(w->turn + i) % l->count];
 		if (worker >= member->queue_count)
 			continue;
-		uint32_t came = member->ops->receive(member, worker, packets + taken, count - taken);
+		uint32_t came =
+			member->ops->receive(member, worker, packets + taken, count - taken);
 		if (!member->steers)
 			came = steer_sort(&l->steer, worker, packets + taken, came);
 		taken += came;
@@ -196,8 +197,8 @@ static const struct link_ops links_ops = {links_send, links_receive, links_tick,
 static struct rte_ring *out_create(void)
 {
 	uint32_t size = rte_align32pow2(LINKS_RING_PACKETS + 1);
-	struct rte_ring *ring = aligned_alloc(64,
-		(size_t)rte_ring_get_memsize_elem(sizeof(struct handed), size));
+	struct rte_ring *ring =
+		aligned_alloc(64, (size_t)rte_ring_get_memsize_elem(sizeof(struct handed), size));
 	if (ring != NULL)
 		VERIFY(rte_ring_init(ring, "out", size, RING_F_SC_DEQ) == 0);
 	return ring;
@@ -209,8 +210,8 @@ static int sharing_create(struct links *l, uint32_t queues_min)
 	char name[RTE_MEMPOOL_NAMESIZE];
 	uint32_t room = RTE_PKTMBUF_HEADROOM + l->link.packet_max;
 	snprintf(name, sizeof(name), "links_%lx", (unsigned long)(uintptr_t)l & 0xffffffffff);
-	l->copies = rte_pktmbuf_pool_create(name, COPIES, COPY_CACHE, 0, (uint16_t)room,
-		SOCKET_ID_ANY);
+	l->copies =
+		rte_pktmbuf_pool_create(name, COPIES, COPY_CACHE, 0, (uint16_t)room, SOCKET_ID_ANY);
 	for (uint32_t w = 0; w < queues_min; w++) {
 		l->by_worker[w].out = out_create();
 		if (l->by_worker[w].out == NULL)
@@ -231,8 +232,10 @@ int links_create(struct link *const *members, uint32_t count, uint32_t workers,
 	memset(l, 0, bytes);
 	l->count = count;
 	l->workers = workers;
-	l->link = (struct link){.ops = &links_ops, .packet_max = UINT32_MAX,
-		.queue_count = workers, .steers = true};
+	l->link = (struct link){.ops = &links_ops,
+		.packet_max = UINT32_MAX,
+		.queue_count = workers,
+		.steers = true};
 	for (uint32_t i = 0; i < count; i++) {
 		l->members[i] = members[i];
 		l->link.packet_max = RTE_MIN(l->link.packet_max, members[i]->packet_max);

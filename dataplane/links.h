@@ -1,8 +1,8 @@
-// A node's links as one: each session (own worker, peer) goes by one of those that are up, chosen by
-// a hash, so that they share the load; by another when that one goes down or no longer finds the
-// peer. What was under way on a lost link is sent again by the transport. Here queues are workers:
-// a packet for another worker is passed on, and a worker without a queue of its own on a link sends
-// through another's.
+// A node's links as one: each session (own worker, peer) goes by one of those that are up, chosen
+// by a hash, so that they share the load; by another when that one goes down or no longer finds
+// the peer. What was under way on a lost link is sent again by the transport. Here queues are
+// workers: a packet for another worker is passed on, and a worker without a queue of its own on a
+// link sends through another's.
 #pragma once
 
 #include "dataplane/link.h"

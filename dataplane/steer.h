@@ -32,7 +32,7 @@ struct steer {
 	struct rte_ring **rings; // [from * workers + to]
 	struct steer_count {
 		alignas(64) uint64_t counted[STEER_COUNTER_COUNT];
-	} *counts; // by the worker that passes on
+	} * counts; // by the worker that passes on
 };
 
 // Rings of `capacity` packets.  Thread: agent.  Returns 0 or -ENOMEM.

@@ -1,5 +1,5 @@
-// One end of a link in a process of its own, for test_links.py: sends numbered packets until all have
-// come back, or sends back what comes. Says on stdout when the link goes up and down.
+// One end of a link in a process of its own, for test_links.py: sends numbered packets until all
+// have come back, or sends back what comes. Says on stdout when the link goes up and down.
 #include <argp.h>
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -209,7 +209,10 @@ static int open_link(struct probe *p)
 int main(int argc, char **argv)
 {
 	static struct probe p = {.config = {.port = PORT, .mtu = 1500, .buffers = 1024},
-		.count = 1000, .bytes = 1000, .workers = 1, .seconds = 20};
+		.count = 1000,
+		.bytes = 1000,
+		.workers = 1,
+		.seconds = 20};
 	struct argp argp = {options, option_parse, NULL, "One end of a link.", NULL, NULL, NULL};
 	bool huge;
 	argp_parse(&argp, argc, argv, 0, NULL, &p);

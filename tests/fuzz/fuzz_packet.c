@@ -10,9 +10,13 @@
 enum { PORT = 4000, PAYLOAD = 30 };
 
 static const struct packet_local locals[2] = {
-	{.mac = {2, 0, 0, 0, 0, 1}, .address = {{10, 0, 0, 1}, false}, .port_first = PORT,
+	{.mac = {2, 0, 0, 0, 0, 1},
+		.address = {{10, 0, 0, 1}, false},
+		.port_first = PORT,
 		.port_count = 4},
-	{.mac = {2, 0, 0, 0, 0, 1}, .address = {{0xfd, [15] = 1}, true}, .port_first = PORT,
+	{.mac = {2, 0, 0, 0, 0, 1},
+		.address = {{0xfd, [15] = 1}, true},
+		.port_first = PORT,
 		.port_count = 4},
 };
 
@@ -44,8 +48,10 @@ static uint32_t seed_packet(bool six, enum packet_checksum checksum, uint8_t *ou
 	struct packet_template t;
 	uint8_t room[128] = {0};
 	struct packet_local other = other_of(six);
-	struct packet_flow flow = {.from = other.address, .to = locals[six].address,
-		.from_port = 1, .to_port = PORT + 1};
+	struct packet_flow flow = {.from = other.address,
+		.to = locals[six].address,
+		.from_port = 1,
+		.to_port = PORT + 1};
 	packet_template_init(&t, &flow);
 	packet_write(&t, locals[six].mac, room + 64, PAYLOAD, checksum);
 	memcpy(out, room + 64 - t.bytes, t.bytes + PAYLOAD);

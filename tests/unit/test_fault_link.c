@@ -96,8 +96,11 @@ static void check_near(uint64_t counted, uint32_t sent, uint32_t rate)
 static void test_rates_are_met(void **state)
 {
 	enum { SENT = 20000 };
-	struct fault_rates rates = {.loss = 100000, .duplicate = 50000, .reorder = 30000,
-		.corrupt = 20000, .reorder_ns = 20000};
+	struct fault_rates rates = {.loss = 100000,
+		.duplicate = 50000,
+		.reorder = 30000,
+		.corrupt = 20000,
+		.reorder_ns = 20000};
 	struct outcome out = run(&rates, 1, SENT);
 	check_near(out.counted[FAULT_LOST], SENT, 100000);
 	check_near(out.counted[FAULT_DUPLICATED], SENT, 45000);
@@ -109,8 +112,13 @@ static void test_rates_are_met(void **state)
 
 static void test_a_seed_repeats_itself(void **state)
 {
-	struct fault_rates rates = {.loss = 300000, .duplicate = 200000, .reorder = 500000,
-		.corrupt = 10000, .delay_ns = 5000, .jitter_ns = 9000, .reorder_ns = 20000};
+	struct fault_rates rates = {.loss = 300000,
+		.duplicate = 200000,
+		.reorder = 500000,
+		.corrupt = 10000,
+		.delay_ns = 5000,
+		.jitter_ns = 9000,
+		.reorder_ns = 20000};
 	struct outcome first = run(&rates, 42, 2000), again = run(&rates, 42, 2000);
 	struct outcome other = run(&rates, 43, 2000);
 	assert_memory_equal(&first, &again, sizeof(first));

@@ -63,7 +63,8 @@ static void run_for(int64_t ns)
 				assert_int_equal(view.kind,
 					to->address.six ? PACKET_ND : PACKET_ARP);
 				assert_int_equal(neighbour_receive(&tables[1 - i], message, bytes,
-							 now_ns), PACKET_DROP_COUNT);
+							 now_ns),
+					PACKET_DROP_COUNT);
 			}
 		}
 }

@@ -12,9 +12,13 @@
 enum { PAYLOAD = 101, ROOM = 64, BYTES_MAX = 512, PORT = 4000 };
 
 static const struct packet_local local4 = {.mac = {2, 0, 0, 0, 0, 1},
-	.address = {{10, 0, 0, 1}, false}, .port_first = PORT, .port_count = 4};
+	.address = {{10, 0, 0, 1}, false},
+	.port_first = PORT,
+	.port_count = 4};
 static const struct packet_local local6 = {.mac = {2, 0, 0, 0, 0, 1},
-	.address = {{0xfd, [15] = 1}, true}, .port_first = PORT, .port_count = 4};
+	.address = {{0xfd, [15] = 1}, true},
+	.port_first = PORT,
+	.port_count = 4};
 
 struct packet {
 	uint8_t bytes[BYTES_MAX];
@@ -25,8 +29,11 @@ static void make(struct packet *p, bool six, uint32_t payload, enum packet_check
 {
 	struct packet_template t;
 	uint8_t all[BYTES_MAX];
-	struct packet_flow flow = {.from = {{10, 0, 0, 2}, false}, .to = local4.address,
-		.from_mac = {2, 0, 0, 0, 0, 2}, .from_port = 999, .to_port = PORT + 3};
+	struct packet_flow flow = {.from = {{10, 0, 0, 2}, false},
+		.to = local4.address,
+		.from_mac = {2, 0, 0, 0, 0, 2},
+		.from_port = 999,
+		.to_port = PORT + 3};
 	if (six) {
 		flow.to = flow.from = local6.address;
 		flow.from.bytes[15] = 2;
@@ -93,34 +100,34 @@ struct change {
 };
 
 static const struct change changes[] = {
-	{false, 0, 4, PACKET_DROP_MAC},                // to another station
-	{false, 0, 1, PACKET_DROP_MAC},                // to many
-	{false, 12, 0x81, PACKET_DROP_VLAN},           // 0x8100
-	{false, 12, 0x86, PACKET_DROP_ETHER_TYPE},     // 0x8600
+	{false, 0, 4, PACKET_DROP_MAC},            // to another station
+	{false, 0, 1, PACKET_DROP_MAC},            // to many
+	{false, 12, 0x81, PACKET_DROP_VLAN},       // 0x8100
+	{false, 12, 0x86, PACKET_DROP_ETHER_TYPE}, // 0x8600
 	{false, 14, 0x46, PACKET_DROP_IP_OPTIONS},
-	{false, 14, 0x44, PACKET_DROP_IP_HEADER},      // shorter than a header
-	{false, 14, 0x65, PACKET_DROP_IP_HEADER},      // version 6
-	{false, 16, 0x10, PACKET_DROP_IP_HEADER},      // longer than the frame
-	{false, 17, 19, PACKET_DROP_IP_HEADER},        // total length below the header
-	{false, 20, 0x20, PACKET_DROP_IP_FRAGMENT},    // more fragments
-	{false, 21, 0x01, PACKET_DROP_IP_FRAGMENT},    // an offset
-	{false, 22, 63, PACKET_DROP_IP_CHECKSUM},      // hops, without mending it
+	{false, 14, 0x44, PACKET_DROP_IP_HEADER},   // shorter than a header
+	{false, 14, 0x65, PACKET_DROP_IP_HEADER},   // version 6
+	{false, 16, 0x10, PACKET_DROP_IP_HEADER},   // longer than the frame
+	{false, 17, 19, PACKET_DROP_IP_HEADER},     // total length below the header
+	{false, 20, 0x20, PACKET_DROP_IP_FRAGMENT}, // more fragments
+	{false, 21, 0x01, PACKET_DROP_IP_FRAGMENT}, // an offset
+	{false, 22, 63, PACKET_DROP_IP_CHECKSUM},   // hops, without mending it
 	{false, 24, 0, PACKET_DROP_IP_CHECKSUM},
 	{false, 38, 0xff, PACKET_DROP_UDP_LENGTH},
 	{false, 39, 1, PACKET_DROP_UDP_LENGTH},
 	{false, 36, 0xff, PACKET_DROP_UDP_PORT},
-	{false, 37, 0x9f, PACKET_DROP_UDP_PORT},       // one below the first
-	{false, 37, 0xa4, PACKET_DROP_UDP_PORT},       // one behind the last
+	{false, 37, 0x9f, PACKET_DROP_UDP_PORT}, // one below the first
+	{false, 37, 0xa4, PACKET_DROP_UDP_PORT}, // one behind the last
 	{false, 40, 0x55, PACKET_DROP_UDP_CHECKSUM},
-	{false, 60, 0xee, PACKET_DROP_UDP_CHECKSUM},   // payload
-	{true, 14, 0x40, PACKET_DROP_IP_HEADER},       // version 4
-	{true, 18, 0x70, PACKET_DROP_IP_HEADER},       // longer than the frame
+	{false, 60, 0xee, PACKET_DROP_UDP_CHECKSUM}, // payload
+	{true, 14, 0x40, PACKET_DROP_IP_HEADER},     // version 4
+	{true, 18, 0x70, PACKET_DROP_IP_HEADER},     // longer than the frame
 	{true, 20, 44, PACKET_DROP_IP_FRAGMENT},
-	{true, 20, 0, PACKET_DROP_IP_OPTIONS},         // hop by hop
-	{true, 20, 6, PACKET_DROP_PROTOCOL},           // TCP
-	{true, 22, 0xff, PACKET_DROP_IP_SOURCE},       // multicast
+	{true, 20, 0, PACKET_DROP_IP_OPTIONS},   // hop by hop
+	{true, 20, 6, PACKET_DROP_PROTOCOL},     // TCP
+	{true, 22, 0xff, PACKET_DROP_IP_SOURCE}, // multicast
 	{true, 38, 0xfe, PACKET_DROP_IP_DESTINATION},
-	{true, 38, 0xff, PACKET_DROP_IP_DESTINATION},  // multicast
+	{true, 38, 0xff, PACKET_DROP_IP_DESTINATION}, // multicast
 	{true, 60, 0, PACKET_DROP_UDP_CHECKSUM},
 };
 
@@ -181,7 +188,8 @@ static void test_checksums(void **state)
 		PACKET_DROP_COUNT);
 	p.bytes[22]++;
 	assert_int_equal(packet_parse(&local4, p.bytes, p.length,
-				 PACKET_UDP_CHECKED | PACKET_IP_CHECKED, &view), PACKET_DROP_COUNT);
+				 PACKET_UDP_CHECKED | PACKET_IP_CHECKED, &view),
+		PACKET_DROP_COUNT);
 }
 
 static void test_cut_frames_are_found(void **state)
