@@ -204,7 +204,7 @@ static void look_at_deployed(struct controller *c, struct job_entry *job)
 		job_change(c, job, WEIR__JOB_STATE__JOB_PUBLISHING);
 	} else if (!preparing && tally.leaving && !record->interrupt) {
 		record->interrupt = true;
-		job->entry.dirty = true;
+		job_change(c, job, record->state);
 	}
 }
 
@@ -279,7 +279,7 @@ static bool grant_wish(struct controller *c, struct job_entry *job)
 		job_change(c, job, WEIR__JOB_STATE__JOB_CANCELLED);
 	} else {
 		job->record->interrupt = true;
-		job->entry.dirty = true;
+		job_change(c, job, state);
 	}
 	return true;
 }

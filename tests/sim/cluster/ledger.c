@@ -53,6 +53,16 @@ static void check_end(struct cluster *c, const Weir__JobRecord *job)
 		cluster_violate(c, "job %s was cancelled after it had published", job->id);
 }
 
+// The highest term there ever was is the only one that writes.
+static bool is_of_the_leader(const struct cluster *c, const Weir__JobRecord *job)
+{
+	const struct stored *found = sim_meta_find(c, "weir/election/term");
+	Weir__LeaderRecord *leader = found ? leader_record_read(found->value, found->bytes) : NULL;
+	bool good = leader && leader->term == job->term;
+	record_free(leader);
+	return good;
+}
+
 static void check_job(struct cluster *c, const struct stored *before, const struct meta_put *put)
 {
 	Weir__JobRecord *was = before ? job_record_read(before->value, before->bytes) : NULL;
@@ -67,7 +77,7 @@ static void check_job(struct cluster *c, const struct stored *before, const stru
 	else if (was && is && !may_follow(was->state, is->state))
 		cluster_violate(c, "job %s went from state %d to %d", is->id, was->state,
 			is->state);
-	else if (was && is && is->term < was->term)
+	else if (is && !is_of_the_leader(c, is))
 		cluster_violate(c, "job %s was written by a leader of an older term", is->id);
 	else if (was && is && is->incarnation < was->incarnation)
 		cluster_violate(c, "job %s: its incarnation shrank", is->id);
@@ -108,6 +118,12 @@ void ledger_term(struct cluster *c, const struct process *p)
 	if (c->term_boots[term] != 0 && c->term_boots[term] != p->boot)
 		cluster_violate(c, "term %" PRIu64 " has two leaders", term);
 	c->term_boots[term] = p->boot;
+	for (uint32_t i = 0; i < c->controllers; i++) {
+		const struct process *q = &c->processes[i];
+		bool stale = q->step_asked && q->wake_ns <= c->time.now_ns; // it will find out now
+		if (q != p && process_runs(q) && !stale && controller_term(q->controller))
+			cluster_violate(c, "%s and %s lead at once", p->name, q->name);
+	}
 }
 
 static Weir__JobRecord *job_of(const struct cluster *c, const char *id)
