@@ -1,5 +1,7 @@
 #include "dataplane/congestion.h"
 
+#include <math.h>
+
 #include "numa/assert.h"
 
 enum {
@@ -7,13 +9,14 @@ enum {
 	WINDOW_MIN = 2,
 	WINDOW_DRAINED = 4,
 	STRETCH_NS = 2000000000, // the least round trip is forgotten after two of them
-	DRAIN_ROUNDS = 2,
-	RISES_SLOW = 5, // additive for so long, as TIMELY's
-	LOSS_COUNTED = 64,
+	DRAIN_NS = 20000000,     // and a hundred round trips, from one drain to the next
+	DRAIN_ROUNDS = 3,        // the one under way, one that empties the queue, one that measures
+	RISES_SLOW = 5,          // additive for so long, as TIMELY's
+	LOSS_COUNTED = 128,
 	BACKOFF_MAX = 6,
 };
 
-static const double DECREASE = 0.8, DECREASE_MOST = 0.5, LOSS_CHANCE = 0.125, LOSS_SOME = 0.02;
+static const double DECREASE = 0.8, DECREASE_MOST = 0.5, LOSS_CHANCE = 0.1;
 
 void congestion_create(struct congestion *c, const struct congestion_config *config)
 {
@@ -27,7 +30,6 @@ void congestion_restart(struct congestion *c)
 	*c = (struct congestion){.config = config,
 		.window = WINDOW_FIRST < config.window_max ? WINDOW_FIRST : config.window_max,
 		.least_ns = {INT64_MAX, INT64_MAX},
-		.ever_ns = INT64_MAX,
 		.round_least_ns = INT64_MAX,
 		.ramping = true};
 }
@@ -52,22 +54,24 @@ static void set_pace(struct congestion *c)
 	c->pace_ns = (int64_t)((double)c->srtt_ns / (c->window * gain));
 }
 
-// A standing queue hides the true least round trip: now and then it is let run empty.
 static void turn_stretch(struct congestion *c, int64_t now_ns)
 {
-	bool known = c->stretch_end_ns != 0;
-	bool fresh = c->least_ns[0] == INT64_MAX ||
-		c->least_ns[0] <= c->ever_ns + c->config.queue_target_ns / 8;
 	c->stretch_end_ns = now_ns + STRETCH_NS;
-	if (!known)
-		return;
 	c->least_ns[1] = c->least_ns[0];
 	c->least_ns[0] = INT64_MAX;
-	if (!fresh && c->draining == 0 && c->window > WINDOW_DRAINED) {
-		c->kept = c->window;
-		c->draining = DRAIN_ROUNDS + 1;
-		set_window(c, WINDOW_DRAINED);
-	}
+}
+
+// A standing queue hides the true least round trip, and who began when it stood takes more than its
+// share: so a session that fills its window lets the queue run empty now and then.
+static void drain(struct congestion *c, int64_t now_ns)
+{
+	bool first = c->drain_at_ns == 0;
+	c->drain_at_ns = now_ns + DRAIN_NS + 100 * c->srtt_ns;
+	if (first || c->draining != 0 || !c->filled || c->window <= WINDOW_DRAINED)
+		return;
+	c->kept = c->window;
+	c->draining = DRAIN_ROUNDS;
+	set_window(c, WINDOW_DRAINED);
 }
 
 void congestion_sample(struct congestion *c, int64_t rtt_ns, int64_t now_ns)
@@ -87,30 +91,38 @@ void congestion_sample(struct congestion *c, int64_t rtt_ns, int64_t now_ns)
 	}
 	if (now_ns >= c->stretch_end_ns)
 		turn_stretch(c, now_ns);
+	if (now_ns >= c->drain_at_ns)
+		drain(c, now_ns);
 	if (rtt_ns < c->least_ns[0])
 		c->least_ns[0] = rtt_ns;
-	if (rtt_ns < c->ever_ns)
-		c->ever_ns = rtt_ns;
 	if (rtt_ns < c->round_least_ns)
 		c->round_least_ns = rtt_ns;
 }
 
-// What loss says: nothing as long as it may be chance, unless there is a queue as well.
-static double loss_factor(struct congestion *c, int64_t queue_ns)
+// What loss says: nothing as long as it may be chance.
+static double loss_factor(struct congestion *c)
 {
 	if (c->counted < LOSS_COUNTED)
 		return 1;
 	double share = (double)c->lost / c->counted;
-	bool queued = queue_ns > c->config.queue_target_ns / 2;
 	c->counted = c->lost = 0;
-	if (share > LOSS_CHANCE || (share > LOSS_SOME && queued))
-		return share > 1 ? DECREASE_MOST : 1 - share * DECREASE_MOST;
-	return 1;
+	if (share <= LOSS_CHANCE)
+		return 1;
+	return share > 1 ? DECREASE_MOST : 1 - share * DECREASE_MOST;
 }
 
-static double delay_factor(const struct congestion *c, int64_t queue_ns)
+// A session with a small window bears more delay than one with a large one (Swift's flow-based
+// scaling), so that windows grow alike however well each knows the least round trip.
+static int64_t target_ns(const struct congestion *c)
 {
-	int64_t over = queue_ns - c->config.queue_target_ns;
+	double scale = 0.25 + 4 / sqrt(c->window);
+	return (int64_t)((double)c->config.queue_target_ns * scale);
+}
+
+static double delay_factor(const struct congestion *c)
+{
+	int64_t queue_ns = c->round_least_ns - congestion_least_ns(c);
+	int64_t over = queue_ns - target_ns(c);
 	if (over <= 0)
 		return 1;
 	double factor = 1 - DECREASE * (double)over / (double)c->round_least_ns;
@@ -139,7 +151,6 @@ static void fall(struct congestion *c, double factor)
 
 static void end_round(struct congestion *c)
 {
-	int64_t queue_ns = c->round_least_ns - congestion_least_ns(c);
 	if (c->draining != 0) {
 		if (--c->draining == 0)
 			set_window(c, c->kept);
@@ -149,7 +160,7 @@ static void end_round(struct congestion *c)
 		c->waiting--;
 		return;
 	}
-	double by_delay = delay_factor(c, queue_ns), by_loss = loss_factor(c, queue_ns);
+	double by_delay = delay_factor(c), by_loss = loss_factor(c);
 	double factor = by_delay < by_loss ? by_delay : by_loss;
 	if (factor < 1)
 		fall(c, factor);
@@ -180,6 +191,7 @@ void congestion_advance(struct congestion *c, uint32_t acked, uint64_t first, ui
 	c->round_end = next;
 	c->round_least_ns = INT64_MAX;
 	c->round_acked = 0;
+	c->filled = c->round_limited;
 	c->round_limited = false;
 }
 

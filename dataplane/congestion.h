@@ -19,10 +19,10 @@ struct congestion {
 	double kept;                   // the window to go back to after a drain
 	int64_t srtt_ns, deviation_ns; // 0: none measured yet
 	int64_t least_ns[2];           // round-trip time of this stretch and of the one before
-	int64_t ever_ns;               // the least since the path was taken
-	int64_t stretch_end_ns;
+	int64_t stretch_end_ns, drain_at_ns;
 	int64_t pace_ns; // between two packets
 	uint32_t backoff;
+	bool filled;                // the window was in the way in the last round
 	bool ramping;               // until the first delay: doubles every round
 	uint32_t draining, waiting; // rounds still to drain; to wait for what a decrease does
 	uint32_t rises;             // rounds in a row

@@ -1,6 +1,6 @@
-// An inlet: the receiving node's end of a channel between nodes. To the channel's receiver it is its
-// sender: it puts frames that came over a session into the forward ring, frees what comes back, and
-// so grants the other end credit: absolute numbers of frames, backed by the links' mbufs.
+// An inlet: the receiving node's end of a channel between nodes. To the channel's receiver it is
+// its sender: it puts frames that came over a session into the forward ring, frees what comes back,
+// and so grants the other end credit: absolute numbers of frames, backed by the links' mbufs.
 // Thread of everything here: the session's owner, which is the receiving task's worker.
 #pragma once
 

@@ -87,37 +87,33 @@ static bool stage(struct outlet *o)
 	return o->staged_count != 0;
 }
 
-// Marks have credit of their own: data that may not go does not hold up the barrier behind what
-// went.
-static bool take_credit(struct outlet *o, const struct frame_header *h)
+static struct frame_header *head(const struct outlet *o)
 {
-	bool control = h->type != FRAME_DATA;
-	uint64_t *sent = control ? &o->control_sent : &o->data_sent;
-	if (*sent >= (control ? o->control_limit : o->data_limit))
-		return false;
-	(*sent)++;
-	return true;
+	return rte_pktmbuf_mtod(o->staged[o->staged_at], struct frame_header *);
 }
 
-static bool send_one(struct outlet *o, int64_t now_ns)
+// Marks have credit of their own: data that may not go does not hold up the barrier behind what
+// went.
+static bool has_credit(const struct outlet *o)
 {
-	struct rte_mbuf *mbuf = o->staged[o->staged_at];
-	struct frame_header *h = rte_pktmbuf_mtod(mbuf, struct frame_header *);
-	if (!take_credit(o, h)) {
-		o->stats.blocked++;
-		return false;
-	}
+	return head(o)->type == FRAME_DATA ? o->data_sent < o->data_limit
+					   : o->control_sent < o->control_limit;
+}
+
+static void send_one(struct outlet *o, int64_t now_ns)
+{
+	struct frame_header *h = head(o);
+	struct rte_mbuf *mbuf = o->staged[o->staged_at++];
+	*(h->type == FRAME_DATA ? &o->data_sent : &o->control_sent) += 1;
 	mbuf->data_len = (uint16_t)h->length;
 	mbuf->pkt_len = h->length;
 	if (!o->channel->config.checksum) // else the sender has set it
 		h->crc32c = frame_crc(h, h->length);
-	o->staged_at++;
 	o->in_flight++;
 	o->started = true;
 	o->stats.frames++;
 	o->stats.bytes += h->length;
 	session_send(o->session, mbuf, o, now_ns);
-	return true;
 }
 
 uint32_t outlet_step(struct outlet *o, uint32_t frames_max, int64_t now_ns)
@@ -126,9 +122,15 @@ uint32_t outlet_step(struct outlet *o, uint32_t frames_max, int64_t now_ns)
 		o->announced = announce(o, now_ns);
 	if (!o->granted || !stage(o))
 		return 0;
+	if (!has_credit(o)) {
+		o->stats.blocked++;
+		return 0;
+	}
 	uint32_t room = session_room(o->session, now_ns), sent = 0;
 	room = room < frames_max ? room : frames_max;
-	while (sent < room && stage(o) && send_one(o, now_ns))
+	while (sent < room && stage(o) && has_credit(o)) {
+		send_one(o, now_ns);
 		sent++;
+	}
 	return sent;
 }

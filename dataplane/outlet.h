@@ -15,16 +15,17 @@ struct session_message;
 
 struct outlet_stats {
 	uint64_t frames, bytes;
-	uint64_t blocked; // steps that ended with a frame and no credit for it
+	uint64_t blocked; // steps that found a frame and no credit for it
 	uint64_t grants, rewinds;
 };
 
 struct outlet {
 	struct channel *channel;
 	struct session *session;
-	bool announced; // the other end was asked for credit
-	bool granted;   // and gave it
-	bool started;   // frames were sent, in this session or one before
+	struct outlet *next; // the transport's: the one whose turn follows, a ring by session
+	bool announced;      // the other end was asked for credit
+	bool granted;        // and gave it
+	bool started;        // frames were sent, in this session or one before
 	bool rewind_due;
 	uint64_t data_sent, control_sent;   // since the session began
 	uint64_t data_limit, control_limit; // up to where they may

@@ -84,7 +84,7 @@ void session_reset(struct session *s)
 	s->reorder_steps = 1;
 	s->true_losses = 0;
 	s->reorder_at_ns = s->blocked_ns = INT64_MAX;
-	s->probed = s->ack_now = s->link_full = false;
+	s->probed = s->ack_now = s->link_full = s->told = s->frame_waits = false;
 	s->peer_progress = 0;
 	congestion_restart(&s->congestion);
 }
@@ -215,7 +215,7 @@ static void resend_lost(struct session *s, int64_t now_ns)
 
 void session_tick(struct session *s, int64_t now_ns)
 {
-	s->link_full = false;
+	s->link_full = s->frame_waits = false;
 	s->blocked_ns = INT64_MAX;
 	if (s->state == SESSION_CLOSED) {
 		if (now_ns >= s->hello_at_ns) {

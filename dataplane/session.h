@@ -101,6 +101,7 @@ struct session {
 	int64_t blocked_ns; // pacing held something back until then
 	int64_t hello_at_ns;
 	bool probed, link_full;
+	bool told, frame_waits;    // the last new packet was messages; a frame found no room
 	struct rte_mbuf *messages; // being filled
 	uint32_t message_count;
 	uint32_t out_count;

@@ -14,20 +14,28 @@ const char *const session_drop_names[SESSION_DROP_COUNT] = {
 #undef X
 };
 
+// At any address.
+static uint32_t crc_over(const uint8_t *at, uint32_t bytes, uint32_t crc)
+{
+	for (; bytes >= 8; at += 8, bytes -= 8) {
+		uint64_t word;
+		memcpy(&word, at, sizeof(word));
+		crc = rte_hash_crc_8byte(word, crc);
+	}
+	for (; bytes != 0; at++, bytes--)
+		crc = rte_hash_crc_1byte(*at, crc);
+	return crc;
+}
+
 uint32_t session_packet_crc(const struct session_header *h)
 {
 	const uint8_t *at = (const uint8_t *)h;
-	uint32_t crc = 0xFFFFFFFFu, last;
-	for (uint32_t i = 0; i < 56; i += 8) {
-		uint64_t word;
-		memcpy(&word, at + i, sizeof(word));
-		crc = rte_hash_crc_8byte(word, crc);
-	}
 	static_assert(offsetof(struct session_header, crc32c) == 60, "covered but for itself");
+	uint32_t last, crc = crc_over(at, 56, 0xFFFFFFFFu);
 	memcpy(&last, at + 56, sizeof(last));
 	crc = rte_hash_crc_4byte(last, crc);
 	if (h->type != SESSION_FRAME)
-		crc = rte_hash_crc(at + SESSION_HEADER_BYTES, h->length, crc);
+		crc = crc_over(at + SESSION_HEADER_BYTES, h->length, crc);
 	return crc ^ 0xFFFFFFFFu;
 }
 

@@ -148,6 +148,7 @@ void session_send(struct session *s, struct rte_mbuf *frame, void *owner, int64_
 {
 	ASSERT(s->state == SESSION_OPENED && owner != NULL);
 	s->stats.frames_sent++;
+	s->told = false;
 	send_new(s, frame, SESSION_FRAME, owner, now_ns);
 }
 
@@ -208,13 +209,20 @@ uint32_t session_resend_room(struct session *s, int64_t now_ns)
 }
 
 // What is lost goes before what is new.
-uint32_t session_room(struct session *s, int64_t now_ns)
+static uint32_t new_room(struct session *s, int64_t now_ns)
 {
 	uint32_t used = (uint32_t)(s->next - s->first) + (s->messages != NULL);
-	if (s->state != SESSION_OPENED || s->lost_count != 0 || used >= s->window)
+	if (s->lost_count != 0 || used >= s->window)
 		return 0;
 	uint32_t room = session_resend_room(s, now_ns);
 	return room < s->window - used ? room : s->window - used;
+}
+
+uint32_t session_room(struct session *s, int64_t now_ns)
+{
+	uint32_t room = s->state == SESSION_OPENED ? new_room(s, now_ns) : 0;
+	s->frame_waits |= room == 0;
+	return room;
 }
 
 // ---- messages
@@ -224,6 +232,8 @@ bool session_tell(struct session *s, const struct session_message *message, int6
 	if (s->state != SESSION_OPENED)
 		return false;
 	if (s->messages == NULL) {
+		if (s->told && s->frame_waits) // frames and messages take turns where room is short
+			return false;
 		if (s->next - s->first >= s->window || s->link_full)
 			return false;
 		s->messages = session_packet_new(s, 0);
@@ -246,6 +256,7 @@ void session_flush_messages(struct session *s, int64_t now_ns)
 	struct rte_mbuf *packet = s->messages;
 	s->messages = NULL;
 	s->message_count = 0;
+	s->told = true;
 	send_new(s, packet, SESSION_MESSAGES, NULL, now_ns);
 }
 

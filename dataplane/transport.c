@@ -14,7 +14,7 @@ uint64_t transport_bytes(const struct transport_config *config)
 	uint64_t entries = 4 * (uint64_t)config->channel_max + 8; // rounded up to a power of two
 	return config->session_max * (session_bytes(config->window_max) + sizeof(struct session)) +
 		2 * entries * sizeof(struct channel_entry) +
-		(2 * config->channel_max + config->session_max) * sizeof(void *) + 9 * 64;
+		(config->channel_max + 2 * config->session_max) * sizeof(void *) + 9 * 64;
 }
 
 int transport_create(struct transport *t, const struct transport_config *config,
@@ -24,10 +24,10 @@ int transport_create(struct transport *t, const struct transport_config *config,
 	VERIFY(config->link_count <= TRANSPORT_LINKS_MAX);
 	t->sessions = arena_alloc(arena, config->session_max * sizeof(*t->sessions), 64);
 	t->active = arena_alloc(arena, config->session_max * sizeof(*t->active), 64);
-	t->outlets = arena_alloc(arena, config->channel_max * sizeof(*t->outlets), 64);
+	t->turns = arena_alloc(arena, config->session_max * sizeof(*t->turns), 64);
 	t->inlets = arena_alloc(arena, config->channel_max * sizeof(*t->inlets), 64);
 	int error =
-		t->sessions == NULL || t->active == NULL || t->outlets == NULL || t->inlets == NULL
+		t->sessions == NULL || t->active == NULL || t->turns == NULL || t->inlets == NULL
 		? -ENOMEM
 		: 0;
 	if (error == 0)
@@ -67,13 +67,37 @@ void transport_disconnect(struct transport *t, struct session *s)
 			t->active[i] = t->active[--t->active_count];
 }
 
+static struct outlet **turn_of(struct transport *t, const struct session *s)
+{
+	ASSERT(s >= t->sessions && s < t->sessions + t->config.session_max);
+	return &t->turns[s - t->sessions];
+}
+
+static void ring_add(struct outlet **turn, struct outlet *o)
+{
+	if (*turn == NULL)
+		*turn = o;
+	o->next = *turn == o ? o : (*turn)->next;
+	(*turn)->next = o;
+}
+
+static void ring_remove(struct outlet **turn, struct outlet *o)
+{
+	struct outlet *before = o;
+	while (before->next != o)
+		before = before->next;
+	before->next = o->next;
+	if (*turn == o)
+		*turn = o->next == o ? NULL : o->next;
+}
+
 bool transport_add_outlet(struct transport *t, struct outlet *o)
 {
 	struct channel_name name = channel_name_of(o->channel);
-	if (t->outlet_count == t->config.channel_max ||
+	if (t->outlet_table.count == t->config.channel_max ||
 		!channel_table_add(&t->outlet_table, &name, o))
 		return false;
-	t->outlets[t->outlet_count++] = o;
+	ring_add(turn_of(t, o->session), o);
 	return true;
 }
 
@@ -94,10 +118,21 @@ bool transport_remove_outlet(struct transport *t, struct outlet *o)
 		return false;
 	outlet_destroy(o);
 	channel_table_remove(&t->outlet_table, &name);
-	for (uint32_t i = 0; i < t->outlet_count; i++)
-		if (t->outlets[i] == o)
-			t->outlets[i] = t->outlets[--t->outlet_count];
+	ring_remove(turn_of(t, o->session), o);
 	return true;
+}
+
+void transport_move_outlet(struct transport *t, struct outlet *o, struct session *s)
+{
+	ASSERT(o->in_flight == 0);
+	ring_remove(turn_of(t, o->session), o);
+	outlet_begin(o, s);
+	ring_add(turn_of(t, s), o);
+}
+
+void transport_move_inlet(struct transport *t, struct inlet *i, struct session *s)
+{
+	inlet_begin(i, s);
 }
 
 void transport_remove_inlet(struct transport *t, struct inlet *i)
@@ -166,9 +201,12 @@ static void release(void *context, void *owner, struct rte_mbuf **frames, uint32
 static void begin(void *context, struct session *s)
 {
 	struct transport *t = context;
-	for (uint32_t i = 0; i < t->outlet_count; i++)
-		if (t->outlets[i]->session == s)
-			outlet_begin(t->outlets[i], s);
+	struct outlet *first = *turn_of(t, s), *o = first;
+	if (first != NULL)
+		do {
+			outlet_begin(o, s);
+			o = o->next;
+		} while (o != first);
 	for (uint32_t i = 0; i < t->inlet_count; i++)
 		if (t->inlets[i]->session == s)
 			inlet_begin(t->inlets[i], s);
@@ -257,18 +295,22 @@ static void tick_sessions(struct transport *t, int64_t now_ns)
 	}
 }
 
-// Outlets of one session take turns, so that none fills it alone.
-static uint32_t step_outlets(struct transport *t, int64_t now_ns)
+// A session's outlets take turns: next time the one behind the last that could send is first, so
+// that none is passed over for ever where there is room for few.
+static uint32_t step_outlets(struct outlet **turn, int64_t now_ns)
 {
-	uint32_t sent = 0;
-	if (t->outlet_count == 0)
+	struct outlet *first = *turn, *o = first;
+	uint32_t total = 0;
+	if (first == NULL)
 		return 0;
-	t->turn = (t->turn + 1) % t->outlet_count;
-	for (uint32_t i = 0; i < t->outlet_count; i++) {
-		uint32_t at = (t->turn + i) % t->outlet_count;
-		sent += outlet_step(t->outlets[at], TRANSPORT_OUTLET_FRAMES, now_ns);
-	}
-	return sent;
+	do {
+		uint32_t sent = outlet_step(o, TRANSPORT_OUTLET_FRAMES, now_ns);
+		total += sent;
+		o = o->next;
+		if (sent != 0)
+			*turn = o;
+	} while (o != first);
+	return total;
 }
 
 uint32_t transport_step(struct transport *t, int64_t now_ns)
@@ -278,10 +320,11 @@ uint32_t transport_step(struct transport *t, int64_t now_ns)
 	for (uint32_t i = 0; i < t->inlet_count; i++)
 		work += inlet_step(t->inlets[i], now_ns);
 	tick_sessions(t, now_ns);
-	work += step_outlets(t, now_ns);
-	for (uint32_t i = 0; i < t->active_count; i++)
+	for (uint32_t i = 0; i < t->active_count; i++) {
+		work += step_outlets(turn_of(t, t->active[i]), now_ns);
 		if (t->active[i]->touched)
 			session_flush(t->active[i], now_ns);
+	}
 	return work;
 }
 

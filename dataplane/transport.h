@@ -40,10 +40,9 @@ struct transport {
 	struct session *sessions; // session_max; boot 0: not in use
 	struct session **active;  // those in use
 	uint32_t active_count;
-	struct outlet **outlets;
+	struct outlet **turns; // by session, the outlet whose turn it is; NULL: it has none
 	struct inlet **inlets;
-	uint32_t outlet_count, inlet_count;
-	uint32_t turn; // which outlet is first
+	uint32_t inlet_count;
 	uint64_t progress;
 	struct channel_table outlet_table, inlet_table;
 	struct transport_stats stats;
@@ -63,7 +62,7 @@ void transport_destroy(struct transport *t);
 struct session *transport_connect(struct transport *t, const struct session_config *config);
 
 // Stop it; its outlets have their frames back, and neither they nor its inlets get any more until
-// they are moved to another session (outlet_begin, inlet_begin) or removed.
+// they are moved to another session or removed.
 void transport_disconnect(struct transport *t, struct session *s);
 
 // Let a channel's end take part; false when there are too many or that channel is there already.
@@ -74,6 +73,10 @@ bool transport_add_inlet(struct transport *t, struct inlet *i);
 // (false): let them be acknowledged, or disconnect the session first.
 bool transport_remove_outlet(struct transport *t, struct outlet *o);
 void transport_remove_inlet(struct transport *t, struct inlet *i);
+
+// Let its frames go over, or come from, another session. Of an outlet none may be in flight.
+void transport_move_outlet(struct transport *t, struct outlet *o, struct session *s);
+void transport_move_inlet(struct transport *t, struct inlet *i, struct session *s);
 
 // One round.  Returns packets and frames handled, 0: nothing to do now.
 uint32_t transport_step(struct transport *t, int64_t now_ns);

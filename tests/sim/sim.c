@@ -18,6 +18,7 @@
 #include "tests/sim/capture.h"
 #include "tests/sim/cluster/cluster.h"
 #include "tests/sim/model.h"
+#include "tests/sim/transport.h"
 #include "tests/sim/world.h"
 
 enum { PROCESSES_MAX = 64, SEED_SECONDS_MAX = 120 };
@@ -269,6 +270,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case 'u':
 		o->until = true;
 		return 0;
+	case 't':
+		o->run = transport_run_seed;
+		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
 }
@@ -283,6 +287,7 @@ int main(int argc, char **argv)
 			"Controllers and nodes, metadata and messages that fail, in place of jobs",
 			0},
 		{"until-violation", 'u', NULL, 0, "Stop at the first violation", 0},
+		{"transport", 't', NULL, 0, "Run the transport alone, over a bad network", 0},
 		{"verbose", 'v', NULL, 0, "Say what every seed runs", 0},
 		{0},
 	};
