@@ -208,7 +208,9 @@ static void try_answered(void *owner, const struct http_answer *answer)
 		else
 			call_answer(call, META_REFUSED, 0);
 	} else {
-		if (call->kind != CALL_WATCH || answer->status == 0)
+		// That a later try had no time left says less than why the first one failed.
+		bool telling = call->tries == 0 || now_ns < call->deadline_ns;
+		if (telling && (call->kind != CALL_WATCH || answer->status == 0))
 			trouble_set(e, call->endpoint, answer->status ? text : answer->error);
 		call_failed(call, answer->sent, now_ns);
 	}
