@@ -13,7 +13,7 @@
 #include "dataplane/engine.h"
 #include "dataplane/link_port.h"
 
-enum { PAYLOAD = 100, ROUNDS = 100 };
+enum { PAYLOAD = 100, ROUNDS = 100, POOL = 2047, PAIR_FRAMES = 1023 };
 
 static const struct link_config base = {.device = "net_ring_t_0",
 	.address = {{10, 0, 0, 1}, false},
@@ -47,7 +47,7 @@ static void setup(struct fixture *f, bool six)
 {
 	struct link_problem problem;
 	memset(f, 0, sizeof(*f));
-	f->pool = rte_pktmbuf_pool_create("sent", 255, 0, 0, 2048 + 128, SOCKET_ID_ANY);
+	f->pool = rte_pktmbuf_pool_create("sent", POOL, 0, 0, 2048 + 128, SOCKET_ID_ANY);
 	assert_non_null(f->pool);
 	assert_int_equal(link_pair_create("t"), 0);
 	for (int i = 0; i < 2; i++) {
@@ -65,7 +65,7 @@ static void teardown(struct fixture *f)
 	for (int i = 0; i < 2; i++)
 		f->links[i]->ops->destroy(f->links[i]);
 	link_pair_destroy("t");
-	assert_int_equal(rte_mempool_avail_count(f->pool), 255);
+	assert_int_equal(rte_mempool_avail_count(f->pool), POOL);
 	rte_mempool_free(f->pool);
 }
 
@@ -167,35 +167,37 @@ static void test_kept_packets_are_not_touched(void **state)
 	teardown(&f);
 }
 
-// ---- a full queue: what is not taken stays the caller's, unchanged
+// What is not taken stays the caller's, unchanged.
 static void test_full_queue(void **state)
 {
-	enum { SENT_MAX = 200 };
+	enum { BURST = 8 };
 	struct fixture f;
 	struct rte_mbuf *packets[LINK_BURST];
-	uint32_t sent = 0;
+	uint32_t sent = 0, taken, came;
 	setup(&f, false);
 	settle(&f);
 	struct link *link = f.links[0];
-	for (;;) {
-		for (int i = 0; i < 8; i++)
+	do {
+		for (int i = 0; i < BURST; i++)
 			packets[i] = make_packet(&f, PAYLOAD, 3);
-		uint32_t taken = link->ops->send(link, 0, f.peers[0], packets, 8);
+		taken = link->ops->send(link, 0, f.peers[0], packets, BURST);
 		sent += taken;
-		for (uint32_t i = taken; i < 8; i++) {
+		for (uint32_t i = taken; i < BURST; i++) {
 			check_packet(packets[i], PAYLOAD, 3);
 			rte_pktmbuf_free(packets[i]);
 		}
-		if (taken < 8 || sent >= SENT_MAX)
-			break;
-	}
-	while ((sent -= link->ops->receive(f.links[1], 0, packets, 8)) > 0)
-		rte_pktmbuf_free_bulk(packets, 8);
-	rte_pktmbuf_free_bulk(packets, 8);
+	} while (taken == BURST);
+	assert_int_equal(sent, PAIR_FRAMES);
 	struct link_port_counters counters;
 	link_port_report(link, &counters);
-	assert_int_equal(counters.counted[LINK_PORT_SENT], SENT_MAX);
-	assert_int_equal(counters.counted[LINK_PORT_SENT_BYTES], SENT_MAX * (PAYLOAD + 42));
+	assert_int_equal(counters.counted[LINK_PORT_SENT], sent);
+	assert_int_equal(counters.counted[LINK_PORT_FULL], BURST - taken);
+	assert_int_equal(counters.counted[LINK_PORT_SENT_BYTES], sent * (PAYLOAD + 42));
+	for (; sent > 0; sent -= came) {
+		came = link->ops->receive(f.links[1], 0, packets, LINK_BURST);
+		assert_true(came > 0);
+		rte_pktmbuf_free_bulk(packets, came);
+	}
 	teardown(&f);
 }
 
@@ -266,7 +268,12 @@ static void test_null_port_takes_everything(void **state)
 		rte_pktmbuf_pool_create("sent", 255, 0, 0, 2048 + 128, SOCKET_ID_ANY);
 	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
 	rte_pktmbuf_append(m, 64);
+	memset(rte_pktmbuf_mtod(m, void *), 5, 64);
+	rte_mbuf_refcnt_update(m, 1);
 	assert_int_equal(link->ops->send(link, 0, peer, &m, 1), 1); // known from the config
+	assert_int_equal(rte_mbuf_refcnt_read(m), 1);               // not copied, and yet as it was
+	check_packet(m, 64, 5);
+	rte_pktmbuf_free(m);
 	struct rte_mbuf *packets[LINK_BURST];
 	assert_int_equal(link->ops->receive(link, 0, packets, LINK_BURST), 0);
 	struct link_port_counters counters;
