@@ -145,24 +145,24 @@ static void load_workers(struct node_file *config)
 				config->cpu_count, config->workers));
 }
 
+static struct params_scope links_scope(struct cluster_file *file)
+{
+	return (struct params_scope){&file->heap, &file->errors, NULL, {file->raw, ""}, NULL};
+}
+
 static void load_links(struct node_file *config)
 {
-	struct cluster_file *file = &config->file;
-	const struct weir_value *links = weir_param_find(file->raw, "links");
-	config->links = links;
-	if (links && (links->kind != WEIR_VALUE_LIST || links->count > CLUSTER_LINKS_MAX)) {
-		add_error(file, links, "is not a list of at most 16 links; write `- {device: …}`");
-		return;
-	}
-	for (uint32_t i = 0; links && i < links->count; i++) {
-		const struct weir_value *item = links->items[i];
-		bool map = item->kind == WEIR_VALUE_MAP;
-		const char *address = map ? weir_param_text(item, "address", NULL) : NULL;
-		if (!address)
-			add_error(file, item, "has no address; add `address:`, as others reach it");
-		else
-			config->link_addresses[config->link_count++] = address;
-	}
+	const struct weir_value *links = weir_param_find(config->file.raw, "links");
+	struct params_scope scope = links_scope(&config->file);
+	if (links)
+		config->link_count = link_params_load(&scope, links, config->links);
+}
+
+void node_file_link_problem(struct node_file *config, uint32_t index,
+	const struct link_problem *problem)
+{
+	struct params_scope scope = links_scope(&config->file);
+	link_params_problem(&scope, weir_param_find(config->file.raw, "links"), index, problem);
 }
 
 static const char *host_name(struct heap *heap)

@@ -4,8 +4,9 @@
 
 #include "control/bus_socket.h"
 #include "control/errors.h"
+#include "control/link_params.h"
 
-enum { CLUSTER_ADDRESSES_MAX = 16, CLUSTER_LINKS_MAX = 16 };
+enum { CLUSTER_ADDRESSES_MAX = 16 };
 
 struct cluster_file {
 	struct heap heap;
@@ -39,9 +40,8 @@ struct node_file {
 	int64_t wait; // as enum node_wait, -1: by the placement
 	uint64_t memory;
 	const char *storage;            // folder, NULL: none
-	const struct weir_value *links; // as written, NULL: none
 	uint32_t link_count;
-	const char *link_addresses[CLUSTER_LINKS_MAX];
+	struct link_config links[LINKS_MAX];
 };
 
 struct client_file {
@@ -54,4 +54,7 @@ extern const struct weir_param controller_file_table[], node_file_table[], clien
 void controller_file_load(struct controller_file *config, const char *path);
 void node_file_load(struct node_file *config, const char *path);
 void client_file_load(struct client_file *config, const char *path);
+// Say what making link `index` of a node found wrong, at the place in its file.
+void node_file_link_problem(struct node_file *config, uint32_t index,
+	const struct link_problem *problem);
 void cluster_file_destroy(struct cluster_file *file);

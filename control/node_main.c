@@ -30,6 +30,7 @@ struct node_process {
 	struct node_file file;
 	struct loop *loop;
 	struct bus *bus;
+	struct network *network; // NULL: no links
 	struct node *node;
 	struct workload *workload;
 	struct agent *agent;
@@ -91,20 +92,42 @@ static int place(struct node_process *p)
 	return PROCESS_DONE;
 }
 
+static int start_network(struct node_process *p)
+{
+	struct link_problem problem;
+	uint32_t index;
+	if (p->file.link_count == 0)
+		return PROCESS_DONE;
+	int rc = network_create(p->file.links, p->file.link_count, p->worker_count, &index,
+		&problem, &p->network);
+	if (rc == 0)
+		return PROCESS_DONE;
+	if (index == UINT32_MAX)
+		return fail(p, PROCESS_FAILED, problem.text);
+	node_file_link_problem(&p->file, index, &problem);
+	errors_print(&p->file.file.errors, stderr);
+	return PROCESS_USE;
+}
+
 static int start_workers(struct node_process *p)
 {
 	bool huge;
 	if (engine_eal_start(p->file.memory, &huge) < 0)
 		return fail(p, PROCESS_FAILED, "DPDK did not start");
+	int code = start_network(p);
+	if (code != PROCESS_DONE)
+		return code;
 	int64_t wait = p->file.wait;
 	if (wait < 0)
 		wait = p->shared ? NODE_WAIT_YIELD : NODE_WAIT_SPIN;
 	const struct node_config config = {.worker_count = p->worker_count,
 		.worker_cpus = p->cpus,
-		.wait = (enum node_wait)wait};
+		.wait = (enum node_wait)wait,
+		.transports = p->network ? network_transports(p->network) : NULL};
 	if (node_create(&config, &p->node) < 0 || node_start(p->node) < 0)
 		return fail(p, PROCESS_FAILED, "workers did not start");
-	const struct workload_engine_config work = {p->node, p->worker_count, p->cpus, p->numa};
+	const struct workload_engine_config work = {
+		p->node, p->network, p->worker_count, p->cpus, p->numa};
 	if (workload_engine_create(&work, &p->workload) < 0)
 		return fail(p, PROCESS_FAILED, "the thread that builds jobs did not start");
 	return PROCESS_DONE;
@@ -128,13 +151,16 @@ static int open_all(struct node_process *p)
 
 static int run(struct node_process *p)
 {
+	const char *links[LINKS_MAX];
+	for (uint32_t i = 0; i < p->file.link_count; i++)
+		links[i] = network_address(p->network, i);
 	const struct agent_config config = {.name = p->file.name,
 		.host = p->file.host,
 		.rack = p->file.rack,
 		.boot = process_boot(),
 		.workers = p->worker_count,
 		.link_count = p->file.link_count,
-		.links = p->file.link_addresses,
+		.links = links,
 		.controller_count = p->file.controllers.count,
 		.controllers = p->file.controllers.text,
 		.bus = p->bus,
@@ -155,6 +181,7 @@ static void close_all(struct node_process *p)
 	if (p->workload)
 		p->workload->ops->destroy(p->workload);
 	node_destroy(p->node);
+	network_destroy(p->network);
 	if (p->bus)
 		p->bus->ops->destroy(p->bus);
 	if (p->loop)

@@ -1,6 +1,7 @@
 #include "control/workload_engine.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct workload_part {
 	struct job *job;
 	struct planned_job planned;
 	struct engine *engine;
+	struct crossing_network network; // to the other participants
 	uint64_t plan_hash;
 	struct report report;
 	struct heap figures; // the report's
@@ -111,26 +113,98 @@ static void say_errors(struct workload_part *part)
 	fail(part, part->error);
 }
 
+static int reach(struct workload_engine *w, struct workload_part *part,
+	const struct workload_participant *p, uint16_t *workers, uint32_t *peers)
+{
+	bool self = p == &part->request.participants[part->request.self];
+	char why[240];
+	int error = 0;
+	for (uint32_t i = 0; i < p->workers && error == 0; i++) {
+		uint32_t worker = p->first_worker + i;
+		workers[worker] = (uint16_t)(p->node_worker + i);
+		if (!self)
+			error = network_reach(w->config.network, p->links, p->link_count,
+				workers[worker], &peers[worker], why, sizeof(why));
+	}
+	if (error != 0)
+		snprintf(part->error, sizeof(part->error), "node %.64s: %s", p->node, why);
+	return error;
+}
+
+// What comes from other nodes must find room, as far as credit lets it come.
+static int check_buffers(const struct workload_engine *w, struct workload_part *part)
+{
+	const struct job_plan *job = &part->planned.plan;
+	const struct workload_participant *self = &part->request.participants[part->request.self];
+	uint64_t needed = 0;
+	for (uint32_t c = 0; c < job->channel_count; c++) {
+		uint32_t from = job->tasks[job->channels[c].from].worker;
+		uint32_t to = job->tasks[job->channels[c].to].worker;
+		if (to - self->first_worker < self->workers &&
+			from - self->first_worker >= self->workers)
+			needed += job->channel_frames + CHANNEL_CONTROL_FRAMES;
+	}
+	if (needed <= network_buffers(w->config.network))
+		return 0;
+	snprintf(part->error, sizeof(part->error),
+		"channels from other nodes may hold %" PRIu64 " packets here, and a link has room "
+		"for %" PRIu32 "; raise links.buffers to that, or lower exchange.credit",
+		needed, network_buffers(w->config.network));
+	return -ENOBUFS;
+}
+
+// How the participants' workers reach each other.
+static int connect(struct workload_engine *w, struct workload_part *part)
+{
+	const struct workload_request *request = &part->request;
+	uint32_t workers = part->planned.plan.worker_count;
+	uint16_t *numbers = heap_alloc(&part->heap, workers * sizeof(*numbers));
+	uint32_t *peers = heap_alloc(&part->heap, workers * sizeof(*peers));
+	if (w->config.network == NULL || workers > NETWORK_WORKERS_MAX) {
+		snprintf(part->error, sizeof(part->error),
+			w->config.network == NULL
+				? "the node has no links to other nodes; give it `links:`"
+				: "over %d workers; give the job fewer",
+			NETWORK_WORKERS_MAX);
+		return -EINVAL;
+	}
+	int error = check_buffers(w, part);
+	for (uint32_t i = 0; i < request->participant_count && error == 0; i++)
+		error = reach(w, part, &request->participants[i], numbers, peers);
+	network_describe(w->config.network, &part->network);
+	part->network.boot = request->incarnation;
+	part->network.workers = numbers;
+	part->network.peers = peers;
+	return error;
+}
+
 static void build(struct workload_engine *w, struct workload_part *part)
 {
+	bool apart = part->request.participant_count > 1;
 	int error = load(part);
 	if (error == 0)
 		error = plan(part);
+	if (error == 0 && apart)
+		error = connect(w, part);
 	if (part->job != NULL && part->job->errors.count != 0) {
 		say_errors(part);
 		return;
 	}
 	if (error != 0) {
-		fail(part, strerror(-error));
+		fail(part, part->error[0] != 0 ? part->error : strerror(-error));
 		return;
 	}
 	const struct workload_participant *self = &part->request.participants[part->request.self];
 	const struct engine_config config = {.plan = &part->planned.plan,
 		.node = w->config.node,
+		.node_worker = self->node_worker,
+		.network = apart ? &part->network : NULL,
 		.first_worker = self->first_worker,
 		.worker_count = self->workers,
-		.worker_cpus = w->config.worker_cpus,
-		.worker_nodes = w->config.worker_nodes,
+		.worker_cpus = w->config.worker_cpus + self->node_worker,
+		.worker_nodes = w->config.worker_nodes == NULL
+			? NULL
+			: w->config.worker_nodes + self->node_worker,
 		.incarnation = part->request.incarnation};
 	if (engine_create(&config, part->error, sizeof(part->error), &part->engine) != 0)
 		fail(part, part->error);
@@ -262,7 +336,9 @@ static int engine_prepare(struct workload *workload, const struct workload_reque
 {
 	struct workload_engine *w = engine_of(workload);
 	ASSERT(request->self < request->participant_count);
-	if (request->participants[request->self].workers != w->config.worker_count)
+	const struct workload_participant *self = &request->participants[request->self];
+	if (self->workers == 0 || self->workers > w->config.worker_count ||
+		self->node_worker > w->config.worker_count - self->workers)
 		return -EINVAL;
 	struct workload_part *part = calloc(1, sizeof(*part));
 	if (part == NULL)

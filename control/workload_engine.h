@@ -1,11 +1,13 @@
 // The real workload: parts of jobs run by the engine on this process's node.
 #pragma once
 
+#include "control/network.h"
 #include "control/workload.h"
 #include "dataplane/node.h"
 
 struct workload_engine_config {
-	struct node *node; // runs; outlives the workload
+	struct node *node;       // runs; outlives the workload
+	struct network *network; // to other nodes, the node's; NULL: it has no links
 	uint32_t worker_count;
 	const int *worker_cpus;  // of the node, each
 	const int *worker_nodes; // NUMA nodes, each

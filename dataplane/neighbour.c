@@ -195,7 +195,8 @@ enum packet_drop neighbour_receive(struct neighbour_table *table, const uint8_t 
 	uint32_t bytes, int64_t now_ns)
 {
 	struct message_parts said;
-	enum packet_drop drop = message_read(frame, bytes, table->local.address.six, &said);
+	enum packet_drop drop =
+		neighbour_message_read(frame, bytes, table->local.address.six, &said);
 	if (drop != PACKET_DROP_COUNT)
 		return drop;
 	if (memcmp(said.from_mac, table->local.mac, PACKET_MAC_BYTES) == 0)

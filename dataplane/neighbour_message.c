@@ -195,7 +195,7 @@ uint32_t message_write(uint8_t *out, const struct packet_local *local,
 	return local->address.six ? nd_write(out, local, parts) : arp_write(out, local, parts);
 }
 
-enum packet_drop message_read(const uint8_t *frame, uint32_t bytes, bool six,
+enum packet_drop neighbour_message_read(const uint8_t *frame, uint32_t bytes, bool six,
 	struct message_parts *ret_parts)
 {
 	*ret_parts = (struct message_parts){0};

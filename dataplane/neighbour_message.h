@@ -29,5 +29,5 @@ uint32_t message_write(uint8_t *out, const struct packet_local *local,
 
 // Read a whole frame that packet_parse called ARP, or ND with `six`. Never reads beyond `bytes`.
 // Returns PACKET_DROP_COUNT, _NEIGHBOUR when malformed, _PROTOCOL for other ICMPv6.
-enum packet_drop message_read(const uint8_t *frame, uint32_t bytes, bool six,
+enum packet_drop neighbour_message_read(const uint8_t *frame, uint32_t bytes, bool six,
 	struct message_parts *ret_parts);
