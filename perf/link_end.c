@@ -81,7 +81,7 @@ static uint64_t receive_burst(struct end *e)
 	return count;
 }
 
-// Frames in `ns`; the clock is read every 64 bursts. Both ends also receive: questions come to each.
+// Frames in `ns`; the clock is read every 64 bursts. Both ends receive: questions come to each.
 static uint64_t run_for(struct end *e, int64_t ns)
 {
 	enum link_event event;

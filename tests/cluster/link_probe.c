@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "dataplane/engine.h"
-#include "dataplane/links.h"
 #include "dataplane/link_port.h"
+#include "dataplane/link_set.h"
 #include "numa/clock.h"
 
 enum { COUNT_MAX = 4096, RESEND_NS = 20000000, PACKETS = 1023, BYTES_MIN = 12, PORT = 4100 };
@@ -22,7 +22,8 @@ struct probe {
 	uint32_t count, bytes, workers;
 	double seconds;
 	bool echo;
-	struct link *port, *link;
+	struct link_set set;
+	struct link *link; // of all workers
 	uint32_t peer;
 	struct rte_mempool *pool;
 	uint32_t back; // of the numbers sent, how many have come back
@@ -78,6 +79,11 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
 	case 's':
 		p->seconds = strtod(text, NULL);
 		break;
+	case 'l':
+		p->config.faulty = true;
+		p->config.fault_seed = 1;
+		p->config.faults.loss = (uint32_t)strtoul(text, NULL, 10);
+		break;
 	case 'e':
 		p->echo = true;
 		break;
@@ -97,6 +103,7 @@ static const struct argp_option options[] = {
 	{"bytes", 'b', "N", 0, "of a packet (1000)", 0},
 	{"workers", 'w', "N", 0, "all played by one thread (1)", 0},
 	{"seconds", 's', "S", 0, "give up then (20)", 0},
+	{"loss", 'l', "PARTS", 0, "of a million packets received, lost", 0},
 	{"echo", 'e', NULL, 0, "send back what comes, until the time is up", 0},
 	{0},
 };
@@ -158,7 +165,7 @@ static void step_worker(struct probe *p, uint32_t worker)
 static void show_counters(const struct probe *p)
 {
 	struct link_port_counters c;
-	link_port_report(p->port, &c);
+	link_port_report(p->set.ports[0], &c);
 	for (int i = 0; i < LINK_PORT_COUNTER_COUNT; i++)
 		printf("%s=%" PRIu64 " ", link_port_counter_names[i], c.counted[i]);
 	for (int i = 0; i < PACKET_DROP_COUNT; i++)
@@ -167,7 +174,7 @@ static void show_counters(const struct probe *p)
 	for (int i = 0; i < NEIGHBOUR_COUNTER_COUNT; i++)
 		if (c.neighbours[i] != 0)
 			printf("%s=%" PRIu64 " ", neighbour_counter_names[i], c.neighbours[i]);
-	printf("queues=%u steers=%d\n", p->port->queue_count, p->port->steers);
+	printf("queues=%u steers=%d\n", p->set.ports[0]->queue_count, p->set.ports[0]->steers);
 }
 
 static int run(struct probe *p)
@@ -194,16 +201,14 @@ static int run(struct probe *p)
 static int open_link(struct probe *p)
 {
 	struct link_problem problem;
-	uint32_t peer;
-	int error = link_port_create(&p->config, p->workers, &problem, &p->port);
+	uint32_t index;
+	int error = link_set_create(&p->set, &p->config, 1, p->workers, &index, &problem);
 	if (error != 0) {
 		fprintf(stderr, "link_probe: %s: %s\n", problem.member, problem.text);
 		return error;
 	}
-	error = links_create(&p->port, 1, p->workers, &p->link);
-	if (error == 0)
-		error = link_port_peer(p->port, &p->to, PORT, &peer);
-	return error != 0 ? error : links_peer(p->link, &peer, &p->peer);
+	p->link = p->set.link;
+	return link_set_peer(&p->set, &p->to, 1, PORT, &p->peer);
 }
 
 int main(int argc, char **argv)
@@ -223,6 +228,6 @@ int main(int argc, char **argv)
 	if (p.pool == NULL || open_link(&p) != 0)
 		return 2;
 	int code = run(&p);
-	p.link->ops->destroy(p.link);
+	link_set_destroy(&p.set);
 	return code;
 }

@@ -118,6 +118,9 @@ class Memif(LinkCase):
     def test_two_workers(self):
         self.pass_packets(["10.0.0.1/24", "10.0.0.2/24"], "", ("--workers", "2"))
 
+    def test_half_of_all_is_lost(self):
+        self.pass_packets(["10.0.0.1/24", "10.0.0.2/24"], "", ("--loss", "500000"))
+
     def test_any_user(self):
         if os.getuid() != 0:
             self.skipTest("this is one already")
