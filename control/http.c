@@ -7,7 +7,7 @@
 
 #include "numa/assert.h"
 
-enum { CONNECTIONS_MAX = 16, CONNECT_MS_MAX = 1000, KEEPALIVE_S = 5 };
+enum { CONNECTIONS_MAX = 16, CONNECT_MS_MIN = 500, CONNECT_MS_MAX = 1000, KEEPALIVE_S = 5 };
 
 struct http {
 	struct event_base *base;
@@ -216,8 +216,10 @@ static void tls_set(CURL *easy, const struct tls_files *tls)
 static void limits_set(CURL *easy, uint32_t timeout_ms)
 {
 	long connect_ms = timeout_ms / 2;
-	if (connect_ms == 0 || connect_ms > CONNECT_MS_MAX)
+	if (timeout_ms == 0 || connect_ms > CONNECT_MS_MAX)
 		connect_ms = CONNECT_MS_MAX;
+	else if (connect_ms < CONNECT_MS_MIN)
+		connect_ms = CONNECT_MS_MIN;
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
