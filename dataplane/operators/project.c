@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dataplane/expression.h"
+#include "dataplane/operators/project.h"
 #include "dataplane/operators/rows.h"
 #include "numa/arena.h"
 #include "numa/assert.h"
@@ -99,6 +100,12 @@ static int project_plan(struct weir_plan *plan)
 	schema_layout(&plan->outputs[0].schema);
 	plan->fields_used = p->fields;
 	return 0;
+}
+
+int project_origin(const struct weir_plan *plan, uint32_t output)
+{
+	const struct projection *p = plan->detail;
+	return expression_field(p->expressions[output]);
 }
 
 static void project_unplan(struct weir_plan *plan)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "dataplane/operators/project.h"
 #include "dataplane/operators/window_parts.h"
 
 static const struct weir_param window_children[] = {
@@ -107,28 +108,62 @@ static int time_field(struct weir_plan *plan, struct window_config *config)
 	return 0;
 }
 
-static const struct window_config *window_before(const struct weir_plan *plan)
+static bool is_kind(const struct weir_plan *plan, const char *kind)
 {
-	for (const struct weir_plan *at = plan->upstream; at != NULL; at = at->upstream)
-		if (at->params->text != NULL && strcmp(at->params->text, "window_aggregate") == 0)
-			return &((const struct window_detail *)at->detail)->config;
+	return plan->params->text != NULL && strcmp(plan->params->text, kind) == 0;
+}
+
+// The window before this one, NULL if there is none, and what field `name` of the input is there,
+// followed through projections; NULL: it is computed on the way.
+static const struct weir_plan *window_before(const struct weir_plan *plan, const char *name,
+	const char **ret_name)
+{
+	const struct weir_plan *at = plan->upstream;
+	for (; at != NULL && !is_kind(at, "window_aggregate"); at = at->upstream) {
+		if (name == NULL || !is_kind(at, "project"))
+			continue; // others pass their fields on as they are
+		int field = schema_find(&at->outputs[0].schema, name);
+		field = field < 0 ? -1 : project_origin(at, (uint32_t)field);
+		name = field < 0 ? NULL : at->input->fields[field].name;
+	}
+	*ret_name = name;
+	return at;
+}
+
+// As what the input has the other windows' end; NULL: it is not kept.
+static const char *window_end_here(const struct weir_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->input->field_count; i++) {
+		const char *name = plan->input->fields[i].name, *origin;
+		window_before(plan, name, &origin);
+		if (origin != NULL && strcmp(origin, "window_end") == 0)
+			return name;
+	}
 	return NULL;
 }
 
-// A window's row comes once the watermark is at its end. Placed by its start it is late, more or
-// less so as watermarks fall, unless no window here can have ended within it.
-static int check_start_as_time(struct weir_plan *plan, const struct window_config *config)
+// A window's row comes once the watermark is at its end. Placed by another time it is late, more or
+// less so as watermarks fall, unless that is its start and no window here can have ended within it.
+static int check_time_of_windows(struct weir_plan *plan, const struct window_config *config)
 {
-	const struct window_config *before = window_before(plan);
+	const char *name = plan->input->fields[config->time_field].name, *origin;
+	const struct weir_plan *before = window_before(plan, name, &origin);
+	if (before == NULL || (origin != NULL && strcmp(origin, "window_end") == 0))
+		return 0;
+	const struct window_config *other =
+		&((const struct window_detail *)before->detail)->config;
+	bool divides = other->size_ns == other->slide_ns && config->slide_ns % other->size_ns == 0;
+	if (divides && origin != NULL && strcmp(origin, "window_start") == 0)
+		return 0;
 	const struct weir_value *time = weir_param_find(plan->params, "time");
-	const char *name = plan->input->fields[config->time_field].name;
-	if (before == NULL || strcmp(name, "window_start") != 0)
-		return 0;
-	if (before->size_ns == before->slide_ns && config->slide_ns % before->size_ns == 0)
-		return 0;
+	const char *end = window_end_here(plan);
 	weir_plan_error(plan, time != NULL ? time : weir_param_find(plan->params, "window"),
-		"rows of other windows would be late by their window_start: set `time: window_end`,"
-		" or let those be tumbling and divide these");
+		"rows of other windows would be late by their %s: %s `time: %s`%s", name,
+		end != NULL ? "set" : "keep their window_end and set",
+		end != NULL ? end : "window_end",
+		origin != NULL && strcmp(origin, "window_start") == 0
+			? ", or let those be tumbling and divide these"
+			: "");
 	return -EINVAL;
 }
 
@@ -300,7 +335,7 @@ int window_plan(struct weir_plan *plan)
 	config->schema = plan->input;
 	config->group_bits = KEY_GROUP_BITS_DEFAULT;
 	if (window_size(plan, config) || time_field(plan, config) ||
-		check_start_as_time(plan, config) || key_fields(plan, config))
+		check_time_of_windows(plan, config) || key_fields(plan, config))
 		return -EINVAL;
 	enum table_form form = window_form(plan->input, config->keys, config->key_count);
 	aggregates_begin(&config->aggregates, window_head_bytes(form));
