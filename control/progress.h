@@ -14,9 +14,16 @@ struct progress {
 	double seconds;
 };
 
-// Overwrite the line: records so far and the rate since the last time, and what `checkpoints`
-// (NULL: none are taken) came to.
+// What a job has to say besides.
+struct progress_job {
+	int64_t event_ns; // the event time reached; INT64_MIN, INT64_MAX: none
+	int64_t now_ns;   // by the wall clock
+	const struct engine_checkpoints *checkpoints; // NULL: none are taken
+};
+
+// Overwrite the line: records so far, the rate since the last time and, of a job (else NULL), the
+// event time, how far that is behind if less than a day, and what checkpoints came to.
 void progress_show(struct progress *progress, uint64_t records, double seconds,
-	const struct engine_checkpoints *checkpoints);
+	const struct progress_job *job);
 // Remove the line, if there is one.
 void progress_clear(struct progress *progress);

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/commands.h"
+#include "control/core_claim.h"
 #include "control/planner.h"
 #include "control/progress.h"
 #include "control/report.h"
@@ -31,6 +33,7 @@ struct run {
 	struct planned_job planned;
 	struct node *node;
 	struct engine *engine;
+	struct core_claim cores;
 	sigset_t stops;
 	int signals; // signalfd
 	uint32_t interrupts;
@@ -102,18 +105,36 @@ static uint64_t frame_memory(const struct job_plan *plan)
 	return frames * (plan->frame_bytes + 512) + (64 << 20);
 }
 
-static int create_node(struct run *run)
+static enum node_wait wait_of(const struct run *run)
 {
 	const struct weir_value *workers = weir_param_find(run->job.settings, "workers");
 	int64_t otherwise = run->planned.shares_cpu ? NODE_WAIT_YIELD : NODE_WAIT_SPIN;
+	return (enum node_wait)weir_param_int(workers, "wait", otherwise);
+}
+
+static int create_node(struct run *run)
+{
 	const struct node_config config = {.worker_count = run->planned.plan.worker_count,
 		.worker_cpus = run->planned.worker_cpus,
-		.wait = (enum node_wait)weir_param_int(workers, "wait", otherwise)};
+		.wait = wait_of(run)};
 	return node_create(&config, &run->node);
+}
+
+// Who polls a core that another job polls halves both, and neither would know.
+static void claim_cores(struct run *run)
+{
+	const struct job_plan *plan = &run->planned.plan;
+	int taken = core_claim_take(&run->cores, run->planned.worker_cpus, plan->worker_count);
+	if (taken >= 0 && wait_of(run) == NODE_WAIT_SPIN)
+		fprintf(stderr,
+			"%s: CPU %d runs a worker of another weir as well, and the two slow each "
+			"other; set workers.wait: yield, or other cores with workers.cpus\n",
+			run->options->file, taken);
 }
 
 static int start_workers(struct run *run)
 {
+	claim_cores(run);
 	run->signals = signalfd(-1, &run->stops, SFD_CLOEXEC | SFD_NONBLOCK);
 	int rc = run->signals < 0 ? -errno : engine_start(run->engine);
 	if (rc == 0)
@@ -171,6 +192,13 @@ static void take_signals(struct run *run)
 		engine_interrupt(run->engine);
 }
 
+static int64_t wall_clock_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
 // Until the job ends. A second signal ends it at once, and nothing is published.
 static enum engine_state attend(struct run *run)
 {
@@ -187,8 +215,11 @@ static enum engine_state attend(struct run *run)
 		if (!terminal || polls - shown < PROGRESS_POLLS || !engine_refresh(run->engine))
 			continue;
 		engine_checkpoints(run->engine, &checkpoints);
-		progress_show(&progress, source_records(run), engine_seconds(run->engine),
-			run->planned.plan.recovery ? &checkpoints : NULL);
+		const struct progress_job job = {.event_ns = engine_event_time(run->engine),
+			.now_ns = wall_clock_ns(),
+			.checkpoints = run->planned.plan.recovery ? &checkpoints : NULL};
+		progress_show(
+			&progress, source_records(run), engine_seconds(run->engine), &job);
 		shown = polls;
 	}
 	progress_clear(&progress);
@@ -296,6 +327,7 @@ int run_job(const struct run_options *options)
 		else
 			report_failure(run);
 	}
+	core_claim_release(&run->cores);
 	engine_destroy(run->engine);
 	node_destroy(run->node);
 	if (run->report_open)

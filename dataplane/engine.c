@@ -165,6 +165,15 @@ bool engine_refresh(struct engine *e)
 	return ready;
 }
 
+int64_t engine_event_time(const struct engine *e)
+{
+	int64_t lowest = INT64_MAX;
+	for (uint32_t t = 0; t < e->task_count; t++)
+		if (e->tasks[t].event_time_shown < lowest)
+			lowest = e->tasks[t].event_time_shown;
+	return lowest;
+}
+
 static const struct weir_counters *counters_of(const struct engine *e,
 	const struct chain_link *link)
 {

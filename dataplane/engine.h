@@ -77,6 +77,9 @@ double engine_seconds(const struct engine *engine);     // from start to the las
 // Have the workers show their figures as they are now.  Returns true when those asked for before
 // are there, which then stay until the next call.
 bool engine_refresh(struct engine *engine);
+// The event time that all tasks have reached, as last refreshed; INT64_MIN: there is none yet,
+// INT64_MAX: all have ended.
+int64_t engine_event_time(const struct engine *engine);
 // `operator_index` as in the plan; while running, as last refreshed.
 void engine_figures(const struct engine *engine, uint32_t operator_index,
 	struct engine_figures *ret_figures);

@@ -115,6 +115,15 @@ void task_destroy(struct task *t)
 	t->link_count = 0;
 }
 
+int64_t task_event_time(const struct task *t)
+{
+	if (t->outcome != TASK_RUNNING)
+		return INT64_MAX;
+	if (!t->source)
+		return t->watermark_ns;
+	return t->links[0].marks != 0 ? t->links[1].watermark_ns : INT64_MIN;
+}
+
 const char *task_error(const struct task *t)
 {
 	for (uint32_t i = 0; i < t->link_count; i++)

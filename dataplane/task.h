@@ -86,6 +86,7 @@ struct task {
 	struct task_snapshots snapshots;
 	struct chain_link links[TASK_LINKS_MAX];
 	const struct plan_task *plan;
+	int64_t event_time_shown; // see worker_ask_figures
 	// Written by the owner at the end of a step (release), read by the agent (acquire).
 	_Atomic uint32_t snapshot_epoch;
 	_Atomic uint32_t outcome_seen;
@@ -96,6 +97,10 @@ struct task {
 int task_create(struct task *t, const struct task_config *config, char *error,
 	uint32_t error_bytes);
 void task_destroy(struct task *t); // NULL-safe
+
+// The last watermark that the task took or, a source, gave; INT64_MIN: none yet, INT64_MAX: it has
+// ended.  Thread: owner.
+int64_t task_event_time(const struct task *t);
 
 // Do a bounded piece of work.  Returns the records and marks handled; 0: nothing to do now.
 // Thread: owner.

@@ -48,6 +48,7 @@ static void note_end(struct worker *w, int64_t now_ns)
 
 static void show_task(struct task *t)
 {
+	t->event_time_shown = task_event_time(t);
 	for (uint32_t i = 0; i < t->link_count; i++) {
 		t->links[i].shown = t->links[i].counters;
 		t->links[i].shown_packed = t->links[i].emits_packed;

@@ -35,8 +35,9 @@ struct worker {
 	atomic_uint figures_wanted, figures_given;
 };
 
-// Have counters and loads copied to where they may be read while the worker goes on: `shown` of
-// the tasks' links, and loads_shown.  Thread: agent; once they are ready it may ask again.
+// Have counters, loads and event times copied to where they may be read while the worker goes on:
+// `shown` of the tasks' links, event_time_shown and loads_shown.
+// Thread: agent; once they are ready it may ask again.
 void worker_ask_figures(struct worker *w);
 bool worker_figures_ready(const struct worker *w);
 

@@ -462,6 +462,39 @@ def what_hwloc_finds_odd_is_left_to_us_to_say(folder):
 
 
 @test
+def a_core_that_another_job_polls_is_said(folder):
+    write(folder, "j.yaml", ENDLESS)
+    write(folder, "n.yaml", "version: 1\njob: n\noperators:\n"
+          "  - {id: source, kind: nexmark, events: 1000}\n"
+          "  - {id: sink, kind: 'null', input: source.bid}\n")
+    first = begin(folder, "j.yaml")
+    said = "n.yaml: CPU "
+    spins = weir(folder, "run", "-w", "1", "-s", "workers.wait=spin", "n.yaml")
+    yields = weir(folder, "run", "-w", "1", "-s", "workers.wait=yield", "n.yaml")
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=60)
+    assert spins.returncode == 0 and spins.stderr.count(said) == 1, spins.stderr
+    assert "set workers.wait: yield" in spins.stderr, spins.stderr
+    assert yields.returncode == 0 and said not in yields.stderr, yields.stderr
+
+
+@test
+def a_terminal_sees_the_event_time(folder):
+    write(folder, "j.yaml", ENDLESS)
+    ours, its = os.openpty()
+    process = subprocess.Popen([WEIR, "run", "-w", "1", "-s", "workers.wait=sleep", "j.yaml"],
+                               cwd=folder, stderr=its)
+    os.close(its)
+    text = b""
+    while b"event time " not in text:
+        text += os.read(ours, 4096)  # fails when the job ends without
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 0
+    os.close(ours)
+    assert b"event time 2015-07-15T00:0" in text, text
+
+
+@test
 def kinds_lists_parameters(folder):
     everything = weir(folder, "kinds").stdout
     assert "nexmark (source): " in everything and "window_aggregate (transform): " in everything

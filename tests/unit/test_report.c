@@ -148,7 +148,8 @@ static void the_progress_line_shows_the_rate_since_the_last(void **state)
 	assert_null(strstr(text, "checkpoints"));
 	const struct engine_checkpoints some = {
 		.committed = 12, .early = 3, .waiting_share_max = 0.25};
-	progress_show(&progress, 4000000, 3, &some);
+	const struct progress_job job = {.event_ns = INT64_MIN, .checkpoints = &some};
+	progress_show(&progress, 4000000, 3, &job);
 	assert_non_null(strstr(text, "  12 checkpoints, 3 early, waited 25%"));
 	progress_clear(&progress);
 	fclose(progress.out);
