@@ -19,7 +19,7 @@ static void claim_one(struct core_claim *claim, int cpu)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
-	socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1) + (socklen_t)bytes;
+	socklen_t length = (socklen_t)offsetof(struct sockaddr_un, sun_path) + 1 + (socklen_t)bytes;
 	if (bind(fd, (struct sockaddr *)&address, length) == 0)
 		claim->sockets[claim->count++] = fd;
 	else

@@ -298,10 +298,8 @@ static int open_report(struct run *run)
 	run->report_open = rc == 0;
 	if (rc == 0)
 		return EXIT_DONE;
-	fprintf(stderr,
-		"--report %s: cannot be written: %s; name a file in a directory that "
-		"exists\n",
-		path, strerror(-rc));
+	fprintf(stderr, "--report %s: %s; name a file in a directory that may be written to\n",
+		path, rc == -EINVAL ? "is there and is no regular file" : strerror(-rc));
 	return EXIT_USE;
 }
 

@@ -89,10 +89,15 @@ static void choose_runtime_folder(void)
 }
 
 // EAL aborts where it cannot open what it needs, so it is not begun then.
-static int check_open_files(void)
+static int check_surroundings(void)
 {
 	enum { NEEDED = 32 };
 	struct rlimit limit;
+	if (access("/proc/meminfo", R_OK) < 0 || access("/sys/devices/system/cpu", R_OK) < 0) {
+		fputs("weir: DPDK reads /proc and /sys, and one of them is not there; mount it\n",
+			stderr);
+		return -ENOENT;
+	}
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= NEEDED)
 		return 0;
 	fprintf(stderr, "weir: only %llu files may be open; allow at least %d (ulimit -n %d)\n",
@@ -133,8 +138,9 @@ int engine_eal_start(uint64_t bytes, bool *ret_huge)
 	char *common[] = {"weir", "--lcores", lcore, "--no-pci", "--no-telemetry", "--log-level",
 		"critical", huge ? "--in-memory" : "--no-huge", "--no-shconf", "-m", memory, NULL};
 	int count = huge ? 8 : 11;
-	if (check_open_files() < 0)
-		return -EMFILE;
+	int error = check_surroundings();
+	if (error < 0)
+		return error;
 	if (sched_getaffinity(0, sizeof(before), &before) != 0)
 		return -errno;
 	choose_runtime_folder();

@@ -355,6 +355,28 @@ def a_report_that_cannot_be_written_is_said_before_the_run(folder):
 
 
 @test
+def a_report_that_is_no_file_is_said(folder):
+    os.mkfifo(os.path.join(folder, "fifo"))
+    result = weir(folder, "run", "-r", "fifo", example("nexmark/q0.yaml"))
+    assert result.returncode == 2 and "no regular file; name a file" in result.stderr, result.stderr
+
+
+# DPDK would end with a stack dump, or print how it is called.
+@test
+def a_machine_without_proc_or_sys_is_said(folder):
+    for hidden in ("/proc", "/sys"):
+        script = f'umount -l {hidden} && exec "$0" "$@"'
+        result = subprocess.run(
+            ["unshare", "-m", "sh", "-c", script, WEIR, "run", example("nexmark/q0.yaml")],
+            cwd=folder, capture_output=True, text=True, timeout=120)
+        if "unshare" in result.stderr or "umount" in result.stderr:
+            return  # it takes root to hide them
+        assert result.returncode == 1 and not result.stdout, result
+        assert result.stderr == "weir: DPDK reads /proc and /sys, and one of them is not there; " \
+            "mount it\n", result.stderr
+
+
+@test
 def a_report_does_not_replace_a_sinks_file(folder):
     result = weir(folder, "run", "-r", "./q0.csv", example("nexmark/q0.yaml"))
     assert result.returncode == 2 and "the file of sink" in result.stderr, result.stderr
