@@ -168,6 +168,12 @@ static int connect(struct workload_engine *w, struct workload_part *part)
 			NETWORK_WORKERS_MAX);
 		return -EINVAL;
 	}
+	if (part->planned.plan.recovery) {
+		snprintf(part->error, sizeof(part->error),
+			"checkpoint: barriers are not coordinated between nodes yet; leave the "
+			"section out, or give the job the workers of one node");
+		return -ENOTSUP;
+	}
 	int error = check_buffers(w, part);
 	for (uint32_t i = 0; i < request->participant_count && error == 0; i++)
 		error = reach(w, part, &request->participants[i], numbers, peers);

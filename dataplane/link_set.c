@@ -58,23 +58,50 @@ void link_set_destroy(struct link_set *set)
 	*set = (struct link_set){0};
 }
 
-int link_set_peer(struct link_set *set, const struct packet_address *addresses, uint32_t count,
-	uint16_t udp_port, uint32_t *ret_peer)
+static const struct link_place *place_for(const struct link_set *set, uint32_t port,
+	const struct link_place *places, uint32_t count)
 {
-	uint32_t peers[LINKS_MAX];
-	int error = -ENETUNREACH;
-	for (uint32_t i = 0; i < set->count; i++) {
-		const struct packet_address *to = &addresses[i % count];
-		for (uint32_t j = count; j-- > 0;)
-			if (link_port_is_near(set->ports[i], &addresses[j]))
-				to = &addresses[j];
-		int found = link_port_peer(set->ports[i], to, udp_port, &peers[i]);
-		if (found == -ENOSPC)
-			return found;
-		if (found == 0)
-			error = 0;
-		else
-			peers[i] = LINKS_NO_PEER;
+	for (uint32_t i = 0; i < count; i++)
+		if (link_port_is_near(set->ports[port], &places[i].address))
+			return &places[i];
+	return &places[port % count];
+}
+
+static int join_peer(struct link_set *set, const struct link_set_peer *wanted, uint32_t *ret_peer)
+{
+	for (uint32_t i = 0; i < set->peer_count; i++) {
+		const struct link_set_peer *known = &set->peers[i];
+		if (memcmp(known->members, wanted->members, sizeof(wanted->members)) == 0) {
+			*ret_peer = known->peer;
+			return 0;
+		}
 	}
-	return error != 0 ? error : links_peer(set->link, peers, ret_peer);
+	if (set->peer_count == LINK_PEERS_MAX)
+		return -ENOSPC;
+	struct link_set_peer *new = &set->peers[set->peer_count];
+	*new = *wanted;
+	int error = links_peer(set->link, new->members, &new->peer);
+	if (error != 0)
+		return error;
+	set->peer_count++;
+	*ret_peer = new->peer;
+	return 0;
+}
+
+int link_set_peer(struct link_set *set, const struct link_place *places, uint32_t count,
+	uint16_t worker, uint32_t *ret_peer)
+{
+	struct link_set_peer wanted;
+	bool reached = false;
+	for (uint32_t i = 0; i < LINKS_MAX; i++)
+		wanted.members[i] = LINKS_NO_PEER;
+	for (uint32_t i = 0; i < set->count && count != 0; i++) {
+		const struct link_place *to = place_for(set, i, places, count);
+		int error = link_port_peer(set->ports[i], &to->address,
+			(uint16_t)(to->port + worker), &wanted.members[i]);
+		if (error == -ENOSPC)
+			return error;
+		reached |= error == 0;
+	}
+	return reached ? join_peer(set, &wanted, ret_peer) : -ENETUNREACH;
 }

@@ -208,7 +208,8 @@ static int open_link(struct probe *p)
 		return error;
 	}
 	p->link = p->set.link;
-	return link_set_peer(&p->set, &p->to, 1, PORT, &p->peer);
+	const struct link_place place = {p->to, PORT};
+	return link_set_peer(&p->set, &place, 1, 0, &p->peer);
 }
 
 int main(int argc, char **argv)

@@ -196,6 +196,12 @@ class Jobs(JobsCase):
         self.await_nodes("ac")
         self.expect_same("q5", "after")
 
+    def test_what_is_not_there_yet_is_refused(self):
+        self.cluster("ab")
+        done = self.weir("submit", "--wait", "--set=checkpoint={interval: 1s}",
+                         *self.settings("q0", "never"), code=1)
+        self.assertIn("not coordinated between nodes", done.stdout + done.stderr)
+
     def test_an_interrupted_job_publishes_what_is_done(self):
         self.cluster("ab")
         job = self.weir("submit", *[f"--set={s}" for s in ENDLESS],
