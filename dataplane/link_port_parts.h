@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdalign.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "dataplane/link_port.h"
@@ -37,6 +38,8 @@ struct link_port {
 	uint32_t hops[LINK_PEERS_MAX]; // index of the neighbour
 	atomic_uint peer_count;        // agent: write (release); queues: read (acquire)
 	char interface[16];            // the kernel's, "" for none
+	pthread_t watch;
+	atomic_bool watch_stop;        // agent: write (release); watch: read (acquire)
 	atomic_bool up;                // watch: write (release); any: read (acquire)
 	bool told_up;                  // queue 0's, as is what follows
 	int64_t now_ns, neighbours_due_ns;
@@ -52,7 +55,7 @@ static inline struct link_port *link_port_of(struct link *link)
 	return (struct link_port *)link;
 }
 
-// Follow the port's state from EAL's own thread, as some drivers know it only by asking the kernel.
+// Follow the port's state from a thread of its own: some drivers know it only by asking the kernel.
 int link_watch_create(struct link_port *port);
 void link_watch_destroy(struct link_port *port);
 

@@ -1,18 +1,19 @@
-// The state of a port, asked for every 10 ms by EAL's interrupt thread: reading it may mean a
-// system call, which no worker makes. What af_packet and af_xdp say never changes, so for a port on
-// a kernel interface the kernel is asked.
+// The state of a port, asked for every 10 ms by a thread of its own: reading it may mean a system
+// call, which no worker makes, and EAL's alarms keep an order that ThreadSanitizer cannot see. What
+// af_packet and af_xdp say never changes, so for a port on a kernel interface the kernel is asked.
 #include <errno.h>
 #include <net/if.h>
-#include <rte_alarm.h>
+#include <pthread.h>
 #include <rte_ethdev.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dataplane/link_port_parts.h"
 
-enum { WATCH_US = 10000, LOOKS_UNTIL_CONNECT = 10, LOOKS_UNTIL_RECONNECT = 100 };
+enum { WATCH_NS = 10000000, LOOKS_UNTIL_CONNECT = 10, LOOKS_UNTIL_RECONNECT = 100 };
 
 static bool interface_is_up(const struct link_port *port)
 {
@@ -44,16 +45,26 @@ static void connect_again(struct link_port *port)
 	port->looks_until_start = port->started ? LOOKS_UNTIL_RECONNECT : LOOKS_UNTIL_CONNECT;
 }
 
-static void look(void *argument)
+static void look(struct link_port *port)
 {
-	struct link_port *port = argument;
 	bool up = port_is_up(port);
 	bool was_up = atomic_exchange_explicit(&port->up, up, memory_order_acq_rel);
 	if (was_up && !up) // whoever is in a burst gets out of it first
 		port->looks_until_start = LOOKS_UNTIL_CONNECT;
 	else if (port->connects && !up)
 		connect_again(port);
-	rte_eal_alarm_set(WATCH_US, look, port);
+}
+
+static void *watch(void *argument)
+{
+	static const struct timespec pause = {0, WATCH_NS};
+	struct link_port *port = argument;
+	pthread_setname_np(pthread_self(), "weir-links");
+	while (!atomic_load_explicit(&port->watch_stop, memory_order_acquire)) {
+		nanosleep(&pause, NULL);
+		look(port);
+	}
+	return NULL;
 }
 
 int link_watch_create(struct link_port *port)
@@ -63,15 +74,17 @@ int link_watch_create(struct link_port *port)
 	if (port->interface[0] != '\0' && port->watch_socket < 0)
 		return -errno;
 	atomic_store_explicit(&port->up, port_is_up(port), memory_order_release);
-	int error = rte_eal_alarm_set(WATCH_US, look, port);
+	atomic_store_explicit(&port->watch_stop, false, memory_order_release);
+	int error = pthread_create(&port->watch, NULL, watch, port);
 	port->watched = error == 0;
-	return error;
+	return -error;
 }
 
 void link_watch_destroy(struct link_port *port)
 {
-	if (port->watched) // waits for a look that is under way, and takes away the alarm it sets
-		rte_eal_alarm_cancel(look, port);
+	atomic_store_explicit(&port->watch_stop, true, memory_order_release);
+	if (port->watched)
+		pthread_join(port->watch, NULL);
 	port->watched = false;
 	if (port->watch_socket >= 0)
 		close(port->watch_socket);

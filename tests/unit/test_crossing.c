@@ -19,6 +19,19 @@
 #include "dataplane/link_port.h"
 #include "numa/arena.h"
 
+// DPDK's driver between the two is not built with ThreadSanitizer, which so sees no order in what
+// passes from one node to the other; it sees the rest in the tests of sessions and engine.
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+#define WITHOUT_ORDER 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__) || defined(WITHOUT_ORDER)
+enum { ORDER_SEEN = 0 };
+#else
+enum { ORDER_SEEN = 1 };
+#endif
+
 enum { NODES = 2, WINDOW = 64, PORT = 4000, SESSIONS = 8, CHANNELS = 64 };
 
 static const int cpus[] = {0, 0};
@@ -254,5 +267,5 @@ int main(void)
 		cmocka_unit_test(test_two_nodes_give_what_one_gives),
 		cmocka_unit_test(test_so_they_do_over_a_link_with_faults),
 	};
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return ORDER_SEEN ? cmocka_run_group_tests(tests, setup, NULL) : 77;
 }
