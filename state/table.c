@@ -187,7 +187,8 @@ static uint8_t *add_bytes(struct table *t, uint64_t hash, const uint8_t *key, ui
 	if (t->initial != NULL)
 		memcpy(entry + t->head, t->initial, t->stride - t->head);
 	t->order[t->count++] = slot;
-	memcpy(t->texts + t->texts_used, key, bytes);
+	if (bytes != 0) // before the first text there is no room for any
+		memcpy(t->texts + t->texts_used, key, bytes);
 	t->texts_used += bytes;
 	return entry;
 }
