@@ -140,7 +140,7 @@ uint8_t *table_take_null(struct table *t)
 
 static int texts_reserve(struct table *t, uint64_t bytes)
 {
-	if (t->texts_room - t->texts_used >= bytes)
+	if (t->texts != NULL && t->texts_room - t->texts_used >= bytes)
 		return 0;
 	uint64_t room = t->texts_room == 0 ? 1024 : 2 * t->texts_room;
 	while (room - t->texts_used < bytes)
@@ -187,8 +187,7 @@ static uint8_t *add_bytes(struct table *t, uint64_t hash, const uint8_t *key, ui
 	if (t->initial != NULL)
 		memcpy(entry + t->head, t->initial, t->stride - t->head);
 	t->order[t->count++] = slot;
-	if (bytes != 0) // before the first text there is no room for any
-		memcpy(t->texts + t->texts_used, key, bytes);
+	memcpy(t->texts + t->texts_used, key, bytes);
 	t->texts_used += bytes;
 	return entry;
 }

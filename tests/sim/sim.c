@@ -272,6 +272,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		return 0;
 	case 't':
 		o->run = transport_run_seed;
+		setenv("WEIR_SMALL_PAGES", "1", 1); // it fills its pools anew for every seed
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
