@@ -79,7 +79,7 @@ static int make_transports(struct network *n, uint32_t *ret_index, struct link_p
 	struct transport_config config = {.session_max = NETWORK_WORKERS_MAX,
 		.channel_max = CHANNELS_MAX,
 		.window_max = WINDOW,
-		.link_count = 1};
+		.link = n->links.link};
 	uint16_t room = (uint16_t)(RTE_PKTMBUF_HEADROOM + n->links.link->packet_max);
 	n->pool = rte_pktmbuf_pool_create("weir sessions", n->workers * OWN_PACKETS - 1, 64, 0,
 		room, SOCKET_ID_ANY);
@@ -91,7 +91,7 @@ static int make_transports(struct network *n, uint32_t *ret_index, struct link_p
 		n->transports = arena_alloc(&n->arena, n->workers * sizeof(*n->transports), 64);
 	for (uint32_t w = 0; w < n->workers && error == 0; w++) {
 		config.worker = (uint16_t)w;
-		config.links[0] = (struct transport_link){n->links.link, w, 0};
+		config.queue = w;
 		error = transport_create(&n->transports[w], &config, &n->arena);
 	}
 	return error == 0 ? 0 : no_memory(ret_index, ret_problem);
@@ -147,10 +147,8 @@ uint32_t network_buffers(const struct network *n)
 
 void network_describe(struct network *n, struct crossing_network *ret_description)
 {
-	*ret_description = (struct crossing_network){.link = n->links.link,
-		.pool = n->pool,
-		.window = WINDOW,
-		.packet_max = n->links.link->packet_max};
+	*ret_description = (struct crossing_network){
+		.pool = n->pool, .window = WINDOW, .packet_max = n->links.link->packet_max};
 }
 
 int network_reach(struct network *n, const char *const *addresses, uint32_t count, uint16_t worker,

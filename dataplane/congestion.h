@@ -36,7 +36,7 @@ struct congestion {
 
 void congestion_create(struct congestion *c, const struct congestion_config *config);
 
-// Another path: nothing measured holds any more.
+// The session begins anew: nothing measured holds any more.
 void congestion_restart(struct congestion *c);
 
 // A round trip was measured.

@@ -75,8 +75,7 @@ static struct session *connect(struct crossing *c, struct transport *transport, 
 		.queue_target_ns = QUEUE_TARGET_NS,
 		.rto_min_ns = RTO_MIN_NS,
 		.rto_max_ns = RTO_MAX_NS,
-		.path_count = 1,
-		.paths = {{n->link, n->workers[c->own], n->peers[worker], false}},
+		.peer = n->peers[worker],
 	};
 	return transport_connect(transport, &config);
 }

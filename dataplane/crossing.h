@@ -13,7 +13,6 @@ struct arena;
 // How the workers of a job reach each other.
 struct crossing_network {
 	uint64_t boot;            // the job's incarnation, the same on all its nodes
-	struct link *link;        // of this node; its queues are the node's workers
 	struct rte_mempool *pool; // for sessions' own packets
 	uint32_t window;          // packets of a session in flight
 	uint32_t packet_max;      // bytes of a packet, session header included

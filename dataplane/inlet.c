@@ -16,9 +16,8 @@ void inlet_create(struct inlet *i, struct channel *channel, const struct receive
 	i->asked = true;
 }
 
-void inlet_begin(struct inlet *i, struct session *session)
+void inlet_begin(struct inlet *i)
 {
-	i->session = session;
 	i->asked = true;
 	i->data_received = i->control_received = i->data_granted = i->control_granted = 0;
 }

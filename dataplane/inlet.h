@@ -34,8 +34,8 @@ struct inlet {
 void inlet_create(struct inlet *i, struct channel *channel, const struct receiver *receiver,
 	struct session *session);
 
-// The session began, or another one is to be used: nothing of before counts but what is held.
-void inlet_begin(struct inlet *i, struct session *session);
+// The session began: nothing of before counts but what is held.
+void inlet_begin(struct inlet *i);
 
 // The other end asks for credit.
 void inlet_message(struct inlet *i);

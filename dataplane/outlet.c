@@ -29,9 +29,8 @@ void outlet_destroy(struct outlet *o)
 	o->staged_at = o->staged_count = 0;
 }
 
-void outlet_begin(struct outlet *o, struct session *session)
+void outlet_begin(struct outlet *o)
 {
-	o->session = session;
 	o->announced = o->granted = false;
 	o->data_sent = o->control_sent = o->data_limit = o->control_limit = 0;
 }

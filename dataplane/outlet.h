@@ -41,8 +41,8 @@ void outlet_create(struct outlet *o, struct channel *channel, struct session *se
 // Everything in hand back to the channel. The session must have released its frames.
 void outlet_destroy(struct outlet *o);
 
-// The session began, or another one is to be used: nothing of before counts.
-void outlet_begin(struct outlet *o, struct session *session);
+// The session began: nothing of before counts.
+void outlet_begin(struct outlet *o);
 
 void outlet_message(struct outlet *o, const struct session_message *message);
 

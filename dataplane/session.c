@@ -92,12 +92,10 @@ void session_reset(struct session *s)
 void session_start(struct session *s, const struct session_config *config)
 {
 	struct congestion_config congestion = congestion_of(config);
-	VERIFY(config->boot != 0 && config->path_count >= 1 &&
-		config->path_count <= SESSION_PATHS_MAX);
+	VERIFY(config->boot != 0 && config->link != NULL);
 	VERIFY(config->window >= 1 && config->window <= s->room);
 	ASSERT(s->config.boot == 0);
 	s->config = *config;
-	s->path = 0;
 	s->peer_boot = s->incarnation = 0;
 	s->hello_at_ns = s->deadline_ns = INT64_MIN;
 	s->stats = (struct session_stats){.resets = 0};
@@ -115,43 +113,6 @@ void session_stop(struct session *s)
 	s->deadline_ns = INT64_MAX;
 }
 
-// ---- paths
-
-static void take_path(struct session *s, uint32_t path)
-{
-	if (path == s->path)
-		return;
-	session_push(s);
-	s->path = path;
-	s->stats.path_changes++;
-	congestion_restart(&s->congestion);
-}
-
-// The next one that is up; if none is, the one we have.
-static void leave_path(struct session *s)
-{
-	uint32_t count = s->config.path_count;
-	for (uint32_t i = 1; i < count; i++) {
-		uint32_t path = (s->path + i) % count;
-		if (!s->config.paths[path].down) {
-			take_path(s, path);
-			return;
-		}
-	}
-}
-
-// What was in flight there may be lost; that is found out as always.
-void session_link_changed(struct session *s, const struct link *link, bool up)
-{
-	for (uint32_t i = 0; i < s->config.path_count; i++)
-		if (s->config.paths[i].link == link)
-			s->config.paths[i].down = !up;
-	if (s->config.paths[s->path].down)
-		leave_path(s);
-	else if (!s->config.paths[0].down)
-		take_path(s, 0); // each session's first path is where its load belongs
-}
-
 // ---- timers
 
 static void time_out(struct session *s, int64_t now_ns)
@@ -163,8 +124,6 @@ static void time_out(struct session *s, int64_t now_ns)
 	s->stats.timeouts++;
 	s->armed_ns = now_ns;
 	congestion_timeout(&s->congestion);
-	if (s->congestion.backoff >= 2 && s->config.path_count > 1)
-		leave_path(s);
 }
 
 // A tail-loss probe (RFC 8985, section 7): the last packet again, so that an answer shows what of

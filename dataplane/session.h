@@ -1,7 +1,7 @@
-// A session: what one worker and one worker of another node say to each other, over any of several
-// links. Carries frames and messages of many channels, each exactly once and in order, as long as
-// both ends live; what the other end's restart means for them is its users' affair. Stepped: time
-// is passed in. Thread of everything here: the worker that owns the session.
+// A session: what one worker and one worker of another node say to each other. Carries frames and
+// messages of many channels, each exactly once and in order, as long as both ends live; what the
+// other end's restart means for them is its users' affair. Stepped: time is passed in.
+// Thread of everything here: the worker that owns the session.
 #pragma once
 
 #include <stdbool.h>
@@ -15,13 +15,7 @@ struct rte_mbuf;
 struct rte_mempool;
 struct session;
 
-enum { SESSION_WINDOW_MAX = 1024, SESSION_PATHS_MAX = 4, SESSION_BURST = LINK_BURST };
-
-struct session_path {
-	struct link *link;
-	uint32_t queue, peer;
-	bool down;
-};
+enum { SESSION_WINDOW_MAX = 1024, SESSION_BURST = LINK_BURST };
 
 // What a session tells its user.
 struct session_events {
@@ -46,8 +40,8 @@ struct session_config {
 	struct rte_mempool *pool; // for the session's own packets; mbufs of the links' packet size
 	int64_t keepalive_ns, ack_delay_ns, hello_ns;
 	int64_t queue_target_ns, rto_min_ns, rto_max_ns;
-	uint32_t path_count;
-	struct session_path paths[SESSION_PATHS_MAX];
+	struct link *link;
+	uint32_t queue, peer; // of the link
 	const struct session_events *events;
 	void *context;
 };
@@ -56,7 +50,7 @@ struct session_stats {
 	uint64_t packets_sent, frames_sent, packets_received, frames_received;
 	uint64_t resends, probes, timeouts, spurious; // spurious: resends of what was not lost
 	uint64_t copies;                              // resends of what a link still held
-	uint64_t resets, path_changes;
+	uint64_t resets;
 	uint64_t dropped[SESSION_DROP_COUNT];
 };
 
@@ -76,7 +70,6 @@ struct session {
 	struct session_config config; // boot 0: not started
 	bool touched;                 // something happened since it was flushed
 	enum session_state state;
-	uint32_t path;
 	uint64_t peer_boot; // 0: none known
 	uint64_t incarnation;
 	uint32_t window; // the lesser of both ends'
@@ -160,9 +153,6 @@ bool session_tell(struct session *s, const struct session_message *message, int6
 // Hand to the link what is to leave, with an acknowledgement if one is due, and work out
 // deadline_ns.  Once a step, behind everything else.
 void session_flush(struct session *s, int64_t now_ns);
-
-// A link went down or came back.
-void session_link_changed(struct session *s, const struct link *link, bool up);
 
 static inline uint32_t session_in_flight(const struct session *s)
 {

@@ -87,13 +87,12 @@ static void take_back(struct session *s, uint32_t at)
 
 void session_push(struct session *s)
 {
-	struct session_path *path = &s->config.paths[s->path];
+	struct link *link = s->config.link;
 	if (s->out_count == 0)
 		return;
 	uint32_t sent = 0;
 	if (!s->link_full)
-		sent = path->link->ops->send(path->link, path->queue, path->peer, s->out,
-			s->out_count);
+		sent = link->ops->send(link, s->config.queue, s->config.peer, s->out, s->out_count);
 	ASSERT(sent <= s->out_count);
 	s->stats.packets_sent += sent;
 	if (sent < s->out_count) {

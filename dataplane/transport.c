@@ -21,7 +21,6 @@ int transport_create(struct transport *t, const struct transport_config *config,
 	struct arena *arena)
 {
 	*t = (struct transport){.config = *config};
-	VERIFY(config->link_count <= TRANSPORT_LINKS_MAX);
 	t->sessions = arena_alloc(arena, config->session_max * sizeof(*t->sessions), 64);
 	t->active = arena_alloc(arena, config->session_max * sizeof(*t->active), 64);
 	t->turns = arena_alloc(arena, config->session_max * sizeof(*t->turns), 64);
@@ -53,6 +52,8 @@ struct session *transport_connect(struct transport *t, const struct session_conf
 	VERIFY(config->index < t->config.session_max);
 	with.events = &transport_events;
 	with.context = t;
+	with.link = t->config.link;
+	with.queue = t->config.queue;
 	session_start(&t->sessions[config->index], &with);
 	t->active[t->active_count++] = &t->sessions[config->index];
 	return &t->sessions[config->index];
@@ -120,19 +121,6 @@ bool transport_remove_outlet(struct transport *t, struct outlet *o)
 	channel_table_remove(&t->outlet_table, &name);
 	ring_remove(turn_of(t, o->session), o);
 	return true;
-}
-
-void transport_move_outlet(struct transport *t, struct outlet *o, struct session *s)
-{
-	ASSERT(o->in_flight == 0);
-	ring_remove(turn_of(t, o->session), o);
-	outlet_begin(o, s);
-	ring_add(turn_of(t, s), o);
-}
-
-void transport_move_inlet(struct transport *t, struct inlet *i, struct session *s)
-{
-	inlet_begin(i, s);
 }
 
 void transport_remove_inlet(struct transport *t, struct inlet *i)
@@ -204,12 +192,12 @@ static void begin(void *context, struct session *s)
 	struct outlet *first = *turn_of(t, s), *o = first;
 	if (first != NULL)
 		do {
-			outlet_begin(o, s);
+			outlet_begin(o);
 			o = o->next;
 		} while (o != first);
 	for (uint32_t i = 0; i < t->inlet_count; i++)
 		if (t->inlets[i]->session == s)
-			inlet_begin(t->inlets[i], s);
+			inlet_begin(t->inlets[i]);
 }
 
 static const struct session_events transport_events = {
@@ -252,35 +240,22 @@ static void dispatch(struct transport *t, struct rte_mbuf **packets, uint32_t co
 	t->stats.packets_received += count;
 }
 
-void transport_link_changed(struct transport *t, const struct link *link, bool up)
+static void tick_link(struct transport *t, int64_t now_ns)
 {
-	for (uint32_t i = 0; i < t->active_count; i++)
-		session_link_changed(t->active[i], link, up);
-}
-
-static void tick_link(struct transport *t, struct transport_link *l, int64_t now_ns)
-{
-	enum link_event event = LINK_NOTHING;
-	if (l->queue != 0 || now_ns < l->tick_at_ns)
-		return;
-	l->tick_at_ns = l->link->ops->tick(l->link, now_ns, &event);
-	if (event != LINK_NOTHING)
-		transport_link_changed(t, l->link, event == LINK_WENT_UP);
+	struct link *link = t->config.link;
+	enum link_event event; // the link's own affair, or its sessions' time-outs'
+	if (t->config.queue == 0 && now_ns >= t->tick_at_ns)
+		t->tick_at_ns = link->ops->tick(link, now_ns, &event);
 }
 
 static uint32_t receive(struct transport *t, int64_t now_ns)
 {
-	uint32_t total = 0;
-	for (uint32_t i = 0; i < t->config.link_count; i++) {
-		struct transport_link *l = &t->config.links[i];
-		struct rte_mbuf *packets[LINK_BURST];
-		tick_link(t, l, now_ns);
-		uint32_t count = l->link->ops->receive(l->link, l->queue, packets, LINK_BURST);
-		if (count != 0)
-			dispatch(t, packets, count, now_ns);
-		total += count;
-	}
-	return total;
+	struct link *link = t->config.link;
+	struct rte_mbuf *packets[LINK_BURST];
+	uint32_t count = link->ops->receive(link, t->config.queue, packets, LINK_BURST);
+	if (count != 0)
+		dispatch(t, packets, count, now_ns);
+	return count;
 }
 
 static void tick_sessions(struct transport *t, int64_t now_ns)
@@ -316,6 +291,7 @@ static uint32_t step_outlets(struct outlet **turn, int64_t now_ns)
 uint32_t transport_step(struct transport *t, int64_t now_ns)
 {
 	t->progress++;
+	tick_link(t, now_ns);
 	uint32_t work = receive(t, now_ns);
 	for (uint32_t i = 0; i < t->inlet_count; i++)
 		work += inlet_step(t->inlets[i], now_ns);
@@ -334,8 +310,5 @@ int64_t transport_deadline(const struct transport *t)
 	for (uint32_t i = 0; i < t->active_count; i++)
 		if (t->active[i]->deadline_ns < earliest)
 			earliest = t->active[i]->deadline_ns;
-	for (uint32_t i = 0; i < t->config.link_count; i++)
-		if (t->config.links[i].queue == 0 && t->config.links[i].tick_at_ns < earliest)
-			earliest = t->config.links[i].tick_at_ns;
-	return earliest;
+	return t->config.queue == 0 && t->tick_at_ns < earliest ? t->tick_at_ns : earliest;
 }

@@ -1,4 +1,4 @@
-// What a worker does each round for its channels between nodes: takes packets from its link queues,
+// What a worker does each round for its channels between nodes: takes packets from its link's queue,
 // gives them to its sessions, frames to inlets, and sends what outlets have. No clock, no system
 // call but the links'; nothing is allocated after transport_create.
 // Thread of everything here: the owning worker.
@@ -14,20 +14,14 @@
 
 struct arena;
 
-enum { TRANSPORT_LINKS_MAX = 4, TRANSPORT_OUTLET_FRAMES = 16 };
-
-struct transport_link {
-	struct link *link;
-	uint32_t queue;
-	int64_t tick_at_ns;
-};
+enum { TRANSPORT_OUTLET_FRAMES = 16 };
 
 struct transport_config {
 	uint16_t worker;                   // this one's number, as packets name it
 	uint32_t session_max, channel_max; // channels of each kind: outlets, inlets
 	uint32_t window_max;               // of any session
-	uint32_t link_count;
-	struct transport_link links[TRANSPORT_LINKS_MAX];
+	struct link *link;                 // of all sessions; the owner of its queue 0 ticks it
+	uint32_t queue;
 };
 
 struct transport_stats {
@@ -44,6 +38,7 @@ struct transport {
 	struct inlet **inlets;
 	uint32_t inlet_count;
 	uint64_t progress;
+	int64_t tick_at_ns; // the link
 	struct channel_table outlet_table, inlet_table;
 	struct transport_stats stats;
 };
@@ -57,12 +52,11 @@ int transport_create(struct transport *t, const struct transport_config *config,
 // Stop all sessions. Inlets and outlets must have been removed.
 void transport_destroy(struct transport *t);
 
-// Start session config->index, which must not be in use; events and context are the transport's.
-// Returns it.
+// Start session config->index, which must not be in use; events, context, link and queue are
+// the transport's.  Returns it.
 struct session *transport_connect(struct transport *t, const struct session_config *config);
 
-// Stop it; its outlets have their frames back, and neither they nor its inlets get any more until
-// they are moved to another session or removed.
+// Stop it; its outlets have their frames back, and neither they nor its inlets get any more.
 void transport_disconnect(struct transport *t, struct session *s);
 
 // Let a channel's end take part; false when there are too many or that channel is there already.
@@ -74,15 +68,8 @@ bool transport_add_inlet(struct transport *t, struct inlet *i);
 bool transport_remove_outlet(struct transport *t, struct outlet *o);
 void transport_remove_inlet(struct transport *t, struct inlet *i);
 
-// Let its frames go over, or come from, another session. Of an outlet none may be in flight.
-void transport_move_outlet(struct transport *t, struct outlet *o, struct session *s);
-void transport_move_inlet(struct transport *t, struct inlet *i, struct session *s);
-
 // One round.  Returns packets and frames handled, 0: nothing to do now.
 uint32_t transport_step(struct transport *t, int64_t now_ns);
 
 // When a step is next due though nothing comes.
 int64_t transport_deadline(const struct transport *t);
-
-// A link went down or came back, as the owner of its queue 0 hears.
-void transport_link_changed(struct transport *t, const struct link *link, bool up);

@@ -162,8 +162,7 @@ static void open_session(void)
 		.queue_target_ns = 100000,
 		.rto_min_ns = 1000000,
 		.rto_max_ns = 10000000,
-		.path_count = 1,
-		.paths = {{.link = &hole}},
+		.link = &hole,
 		.events = &events};
 	alignas(8) uint8_t packet[256];
 	session_start(&session, &config);

@@ -43,8 +43,7 @@ static struct session_config session_config(struct transport_world *w, uint32_t 
 		.queue_target_ns = 100000,
 		.rto_min_ns = 500000,
 		.rto_max_ns = 20000000,
-		.path_count = 1,
-		.paths = {{.link = &w->wire.ports[end].link, .peer = peer}},
+		.peer = peer,
 	};
 }
 
@@ -91,8 +90,7 @@ static void start_endpoint(struct transport_world *w, uint32_t end)
 		.session_max = ENDPOINTS_MAX,
 		.channel_max = FLOWS_MAX,
 		.window_max = w->scenario.window,
-		.link_count = 1,
-		.links = {{.link = &w->wire.ports[end].link}}};
+		.link = &w->wire.ports[end].link};
 	uint64_t bytes = transport_bytes(&config) + (1 << 18) +
 		(w->scenario.recovery ? FLOWS_MAX * (RETENTION_BYTES + 4096) : 0);
 	e->boot++;

@@ -120,13 +120,11 @@ static void make_transport(struct fixture *f, int index)
 		.session_max = SESSIONS,
 		.channel_max = CHANNELS,
 		.window_max = WINDOW,
-		.link_count = 1,
-		.links = {{end->link, 0, 0}}};
+		.link = end->link};
 	assert_int_equal(arena_create(&end->arena, transport_bytes(&config) + 4096, -1, false), 0);
 	assert_int_equal(transport_create(&end->transport, &config, &end->arena), 0);
 	end->peers[1 - index] = peer_of(end, 1 - index);
 	end->network = (struct crossing_network){.boot = 7,
-		.link = end->link,
 		.pool = f->pool,
 		.window = WINDOW,
 		.packet_max = end->link->packet_max,

@@ -58,8 +58,7 @@ static inline struct session_config fixture_session(struct fixture *f, uint32_t 
 		.queue_target_ns = 100000,
 		.rto_min_ns = 500000,
 		.rto_max_ns = 50000000,
-		.path_count = 1,
-		.paths = {{.link = &f->wire.ports[end].link, .peer = 1 - end}},
+		.peer = 1 - end,
 	};
 }
 
@@ -73,8 +72,7 @@ static inline void fixture_end(struct fixture *f, uint32_t end)
 		.session_max = 1,
 		.channel_max = 4,
 		.window_max = WINDOW,
-		.link_count = 1,
-		.links = {{.link = wire_add(&f->wire, e->pool, PACKET_BYTES)}}};
+		.link = wire_add(&f->wire, e->pool, PACKET_BYTES)};
 	VERIFY(arena_create(&e->arena, transport_bytes(&config) + (1 << 20), -1, false) == 0);
 	VERIFY(transport_create(&e->transport, &config, &e->arena) == 0);
 	struct session_config session = fixture_session(f, end, 1);
