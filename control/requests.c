@@ -10,14 +10,19 @@
 static void reply_send(struct controller *c, uint64_t peer, uint64_t number, Weir__Reply *reply)
 {
 	Weir__Message message = WEIR__MESSAGE__INIT;
-	char warning[REASON_BYTES] = "";
+	char warning[2 * REASON_BYTES] = "";
+	const struct meta *meta = c->config.meta;
+	const char *trouble = meta->ops->trouble ? meta->ops->trouble(meta) : NULL;
 	if (c->silent_since_ns)
 		snprintf(warning, sizeof(warning),
 			"metadata has not answered for %" PRId64 " s; jobs run on, nothing can be "
-			"changed",
-			(c->now_ns - c->silent_since_ns) / 1000000000);
+			"changed%s%s",
+			(c->now_ns - c->silent_since_ns) / 1000000000, trouble ? "; " : "",
+			trouble ? trouble : "");
 	else if (c->phase != PHASE_LEADING)
 		snprintf(warning, sizeof(warning), "no controller leads; this is what was so last");
+	else if (trouble)
+		snprintf(warning, sizeof(warning), "%s", trouble);
 	reply->warning = warning;
 	reply->controller = (char *)c->config.name;
 	reply->term = c->term;
