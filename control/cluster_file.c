@@ -22,13 +22,12 @@ static const struct weir_value *written(const struct cluster_file *file, const c
 	return value ? value : file->raw;
 }
 
-static void load_security(struct cluster_file *file)
+static struct tls_files load_tls(const struct weir_value *map)
 {
-	const struct weir_value *tls = weir_param_find(file->values, "tls");
-	file->bus.plaintext = weir_param_int(file->values, "plaintext", 0);
+	const struct weir_value *tls = weir_param_find(map, "tls");
 	if (!tls)
-		return;
-	file->bus.tls = (struct tls_files){.authority = weir_param_text(tls, "authority", NULL),
+		return (struct tls_files){.authority = NULL};
+	return (struct tls_files){.authority = weir_param_text(tls, "authority", NULL),
 		.certificate = weir_param_text(tls, "certificate", NULL),
 		.key = weir_param_text(tls, "key", NULL)};
 }
@@ -50,9 +49,11 @@ static bool load(struct cluster_file *file, const char *path, const struct weir_
 	struct params_scope scope = {&file->heap, &file->errors, NULL, {file->raw, ""}, NULL};
 	params_check_names(&scope, table, raw_names, file->raw, what);
 	file->values = params_fill(&scope, table, file->raw);
-	if (file->errors.count == 0)
-		load_security(file);
-	return file->errors.count == 0;
+	if (file->errors.count > 0)
+		return false;
+	file->bus.plaintext = weir_param_int(file->values, "plaintext", 0);
+	file->bus.tls = load_tls(file->values);
+	return true;
 }
 
 static void check_address(struct cluster_file *file, const struct weir_value *at, const char *text)
@@ -92,6 +93,38 @@ static const char *load_name(struct cluster_file *file)
 	return name;
 }
 
+static void load_etcd(struct controller_file *config, const struct weir_value *etcd)
+{
+	struct cluster_file *file = &config->file;
+	const struct weir_value *endpoints = weir_param_find(etcd, "endpoints");
+	const struct weir_value *at = weir_param_find(written(file, "metadata"), "etcd");
+	config->etcd = (struct meta_etcd_config){
+		.space = weir_param_text(etcd, "prefix", NULL), .tls = load_tls(etcd)};
+	// One more than there may be is enough to be refused.
+	for (uint32_t i = 0; i < endpoints->count && i <= META_ETCD_ENDPOINTS_MAX; i++) {
+		if (i < META_ETCD_ENDPOINTS_MAX)
+			config->etcd.endpoints[i] = endpoints->items[i]->text;
+		config->etcd.endpoint_count++;
+	}
+	const char *wrong = meta_etcd_config_wrong(&config->etcd);
+	if (wrong)
+		add_error(file, at, wrong);
+}
+
+static void load_metadata(struct controller_file *config)
+{
+	struct cluster_file *file = &config->file;
+	const struct weir_value *metadata = weir_param_find(file->values, "metadata");
+	const struct weir_value *etcd = weir_param_find(metadata, "etcd");
+	config->journal = weir_param_text(metadata, "journal", NULL);
+	if (!config->journal == !etcd)
+		add_error(file, written(file, "metadata"),
+			"write either `journal: FOLDER` for a single controller, or "
+			"`etcd: {endpoints: [http://host:port]}` for several");
+	else if (etcd)
+		load_etcd(config, etcd);
+}
+
 static void load_detect(struct controller_file *config)
 {
 	struct cluster_file *file = &config->file;
@@ -119,7 +152,7 @@ void controller_file_load(struct controller_file *config, const char *path)
 	config->address = weir_param_text(file->values, "address", config->listen.text[0]);
 	if (config->address)
 		check_address(file, written(file, "address"), config->address);
-	config->journal = weir_param_text(weir_param_find(file->values, "metadata"), "journal", "");
+	load_metadata(config);
 	config->keep_jobs = (uint32_t)weir_param_int(file->values, "keep_jobs", 0);
 	load_detect(config);
 }

@@ -5,6 +5,7 @@
 #include "control/bus_socket.h"
 #include "control/errors.h"
 #include "control/link_params.h"
+#include "control/meta_etcd.h"
 
 enum { CLUSTER_ADDRESSES_MAX = 16 };
 
@@ -24,8 +25,9 @@ struct controller_file {
 	struct cluster_file file;
 	const char *name;
 	struct addresses listen;
-	const char *address; // that others use
-	const char *journal; // folder
+	const char *address;          // that others use
+	const char *journal;          // folder; NULL: etcd
+	struct meta_etcd_config etcd; // unless there is a journal
 	int64_t lease_ns, heartbeat_ns, silence_ns, prepare_ns;
 	uint32_t keep_jobs;
 };
@@ -39,7 +41,7 @@ struct node_file {
 	uint32_t cpu_count;
 	int64_t wait; // as enum node_wait, -1: by the placement
 	uint64_t memory;
-	const char *storage;            // folder, NULL: none
+	const char *storage; // folder, NULL: none
 	uint32_t link_count;
 	struct link_config links[LINKS_MAX];
 };

@@ -32,11 +32,30 @@ static const struct weir_param tls_table[] = {
 		.doc = "Version of the file's format: 1."                                          \
 	}
 
+static const struct weir_param etcd_table[] = {
+	{.name = "endpoints",
+		.type = WEIR_PARAM_TEXTS,
+		.required = true,
+		.doc = "Its members, each `http://host:port` or `https://host:port`, up to 9."},
+	{.name = "prefix",
+		.type = WEIR_PARAM_STRING,
+		.default_text = "weir/",
+		.doc = "Put before every key; of its own for each cluster."},
+	{.name = "tls",
+		.type = WEIR_PARAM_MAP,
+		.children = tls_table,
+		.doc = "Certificates for `https`."},
+	{.name = NULL},
+};
+
 static const struct weir_param metadata_table[] = {
 	{.name = "journal",
 		.type = WEIR_PARAM_STRING,
-		.required = true,
 		.doc = "Folder for the journal of a single controller; only one process uses it."},
+	{.name = "etcd",
+		.type = WEIR_PARAM_MAP,
+		.children = etcd_table,
+		.doc = "An etcd that controllers share: one leads, the others stand by."},
 	{.name = NULL},
 };
 
@@ -86,7 +105,7 @@ const struct weir_param controller_file_table[] = {
 		.type = WEIR_PARAM_MAP,
 		.children = metadata_table,
 		.required = true,
-		.doc = "Where the cluster's records are kept."},
+		.doc = "Where the cluster's records are kept: `journal` or `etcd`, one of both."},
 	{.name = "detect",
 		.type = WEIR_PARAM_MAP,
 		.children = detect_table,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "control/controller.h"
+#include "control/meta_etcd.h"
 #include "control/meta_journal.h"
 #include "control/process.h"
 #include "numa/clock.h"
@@ -24,7 +25,7 @@ static const char doc[] =
 	"codes: 0 ended on "
 	"request, 1 failed, 2 wrong use or a mistake in the file.";
 
-enum { ROUNDS_MAX = 8, ASKING_NS = 1000000, RESIGN_ROUNDS_NS = 1000000000 };
+enum { ROUNDS_MAX = 8, RESIGN_ROUNDS_NS = 1000000000 };
 
 struct controller_process {
 	struct controller_file file;
@@ -47,21 +48,25 @@ static void say_term(struct controller_process *p)
 	p->term = term;
 }
 
-// A controller and its metadata take turns until neither has more to say.
+// A controller and its metadata take turns until neither has more to say. What metadata does not
+// answer at once comes as an event of the loop.
 static int64_t step(void *owner, int64_t now_ns)
 {
 	struct controller_process *p = owner;
-	int64_t meta_ns = now_ns, next_ns = now_ns;
-	for (int i = 0; i < ROUNDS_MAX && (i == 0 || controller_is_asking(p->controller)); i++) {
+	int64_t meta_ns, next_ns = now_ns;
+	int round = 0;
+	do {
 		meta_ns = p->meta->ops->step(p->meta, now_ns);
+		if (round > 0 && controller_is_asking(p->controller))
+			break;
 		next_ns = controller_step(p->controller, now_ns, process_wall_ns());
-	}
+	} while (controller_is_asking(p->controller) && ++round < ROUNDS_MAX);
 	say_term(p);
 	if (p->resign_until_ns != 0 &&
 		(controller_has_resigned(p->controller) || now_ns > p->resign_until_ns))
 		loop_stop(p->loop);
-	if (controller_is_asking(p->controller) && next_ns > now_ns + ASKING_NS)
-		next_ns = now_ns + ASKING_NS;
+	if (round == ROUNDS_MAX)
+		return now_ns;
 	return meta_ns < next_ns ? meta_ns : next_ns;
 }
 
@@ -71,17 +76,29 @@ static int fail(const struct controller_process *p, int code, const char *why)
 	return code;
 }
 
-static int open_all(struct controller_process *p)
+static int open_meta(struct controller_process *p)
 {
 	char why[BUS_WHY_BYTES] = "";
-	const struct meta_events no_meta_events = {0};
-	const struct bus_events no_bus_events = {0};
-	if (loop_create(&p->loop) < 0)
-		return fail(p, PROCESS_FAILED, "the event loop did not start");
-	if (meta_journal_open(p->file.journal, &no_meta_events, &p->meta, why) < 0)
+	const struct meta_events no_events = {0};
+	int rc = p->file.journal
+		? meta_journal_open(p->file.journal, &no_events, &p->meta, why)
+		: meta_etcd_create(loop_base(p->loop), &p->file.etcd, &no_events, &p->meta, why);
+	if (rc < 0)
 		return fail(p, PROCESS_FAILED, why);
 	if (*why)
 		process_say("weir-controller", p->file.name, "%s", why);
+	return PROCESS_DONE;
+}
+
+static int open_all(struct controller_process *p)
+{
+	char why[BUS_WHY_BYTES] = "";
+	const struct bus_events no_bus_events = {0};
+	if (loop_create(&p->loop) < 0)
+		return fail(p, PROCESS_FAILED, "the event loop did not start");
+	int code = open_meta(p);
+	if (code != PROCESS_DONE)
+		return code;
 	if (bus_socket_create(loop_base(p->loop), &p->file.file.bus, &no_bus_events, &p->bus, why) <
 		0)
 		return fail(p, PROCESS_USE, why);

@@ -415,29 +415,29 @@ static const struct meta_ops ops = {.txn = etcd_txn,
 	.trouble = etcd_trouble,
 	.destroy = etcd_destroy};
 
-static int config_check(const struct meta_etcd_config *config, char why[META_ETCD_WHY_BYTES])
+const char *meta_etcd_config_wrong(const struct meta_etcd_config *config)
 {
-	const char *space = config->space, *wrong = NULL;
+	const char *space = config->space;
 	if (config->endpoint_count == 0 || config->endpoint_count > META_ETCD_ENDPOINTS_MAX)
-		wrong = "etcd.endpoints: give 1 to 9 of them";
-	else if (space && (!space[0] || strlen(space) >= ETCD_PREFIX_MAX))
-		wrong = "etcd.prefix: 1 to 127 bytes";
-	for (uint32_t i = 0; !wrong && i < config->endpoint_count; i++) {
+		return "endpoints: give 1 to 9 of them";
+	if (space && (!space[0] || strlen(space) >= ETCD_PREFIX_MAX))
+		return "prefix: 1 to 127 bytes";
+	for (uint32_t i = 0; i < config->endpoint_count; i++) {
 		const char *url = config->endpoints[i];
 		bool known = strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
 		if (!known || strlen(url) >= URL_BYTES - 32 || url[strlen(url) - 1] == '/')
-			wrong = "etcd.endpoints: write http://host:port or https://host:port";
+			return "endpoints: write http://host:port or https://host:port";
 	}
-	snprintf(why, META_ETCD_WHY_BYTES, "%s", wrong ? wrong : "");
-	return wrong ? -EINVAL : 0;
+	return NULL;
 }
 
 int meta_etcd_create(struct event_base *base, const struct meta_etcd_config *config,
 	const struct meta_events *events, struct meta **ret_meta, char ret_why[META_ETCD_WHY_BYTES])
 {
-	int error = config_check(config, ret_why);
-	if (error)
-		return error;
+	const char *wrong = meta_etcd_config_wrong(config);
+	snprintf(ret_why, META_ETCD_WHY_BYTES, "%s", wrong ? wrong : "");
+	if (wrong)
+		return -EINVAL;
 	struct etcd *e = calloc(1, sizeof(*e));
 	VERIFY(e != NULL);
 	*e = (struct etcd){.meta = {&ops, *events},

@@ -26,6 +26,9 @@ struct meta_etcd_config {
 	int64_t hint_ns;      // between hints without a watch's; 0: 5 s
 };
 
+// Returns NULL, or what is wrong with the config.
+const char *meta_etcd_config_wrong(const struct meta_etcd_config *config);
+
 // Texts of the config are copied, but those of the files.  Returns 0 or -errno with one line. etcd
 // need not be there yet.
 int meta_etcd_create(struct event_base *base, const struct meta_etcd_config *config,

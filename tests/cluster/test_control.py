@@ -6,7 +6,9 @@ usage: test_control.py BUILD-FOLDER SOURCE-FOLDER
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,10 @@ operators:
   - {id: sink, kind: csv, input: counts, path: out.csv}
 """
 ENDLESS = ["--set", "source.events=1000000000", "--set", "source.pace=20000/s"]
+
+
+class Skip(Exception):
+    """What the test needs is not there."""
 
 
 def test(function):
@@ -65,7 +71,7 @@ class Cluster:
         return self.start("c", "weir-controller")
 
     def node(self, name, extra=""):
-        self.write(name + ".yaml", f"version: 1\nname: {name}\ncontrollers: ['{self.address}']\n"
+        self.write(name + ".yaml", f"version: 1\nname: {name}\ncontrollers: [{self.address}]\n"
                                    f"host: h-{name}\nworkers: {{count: 1, wait: sleep}}\n"
                                    f"memory: 128MiB\nstorage: s-{name}\n{extra}")
         return self.start(name)
@@ -262,6 +268,93 @@ def nobody_there_is_one_line(cluster):
     assert wrong.count("\n") == 1, wrong
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+class Etcd:
+    """An etcd of one member, among a cluster's processes and in its folder."""
+
+    def __init__(self, cluster):
+        if not shutil.which("etcd"):
+            raise Skip("no etcd here")
+        self.cluster = cluster
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.peer = f"http://127.0.0.1:{free_port()}"
+
+    def start(self):
+        with open(os.path.join(self.cluster.folder, "etcd.log"), "a", encoding="utf-8") as log:
+            self.cluster.processes["etcd"] = subprocess.Popen(
+                ["etcd", "--data-dir", "etcd", "--listen-client-urls", self.url,
+                 "--advertise-client-urls", self.url, "--listen-peer-urls", self.peer,
+                 "--initial-advertise-peer-urls", self.peer,
+                 "--initial-cluster", "default=" + self.peer],
+                cwd=self.cluster.folder, stdout=log, stderr=log)
+
+
+@test
+def a_standby_leads_when_the_leader_is_killed(cluster):
+    etcd = Etcd(cluster)
+    etcd.start()
+    addresses = {name: f"unix:{cluster.folder}/{name}.sock" for name in ("c", "d")}
+    for name, address in addresses.items():
+        cluster.write(name + ".yaml", f"version: 1\nname: {name}\nlisten: ['{address}']\n"
+                                      f"metadata: {{etcd: {{endpoints: ['{etcd.url}']}}}}\n"
+                                      "detect: {heartbeat: 50ms, silence: 3s, lease: 2s}\n")
+        cluster.start(name, "weir-controller")
+    cluster.address = ",".join(addresses.values())
+    node = cluster.node("a")
+    cluster.await_nodes(a="alive")
+    incarnation = cluster.json("nodes")["nodes"][0]["incarnation"]
+    first = cluster.json("list")
+    job = cluster.weir("submit", *ENDLESS, "job.yaml").stdout.strip()
+    cluster.await_state(job, "running")
+
+    cluster.processes[first["controller"]].kill()
+
+    def other_leads():
+        now = json.loads(cluster.weir("nodes", "--json", code=None).stdout or "{}")
+        return now.get("controller") not in (None, first["controller"]) and \
+            now["nodes"][0]["state"] == "alive" and "warning" not in now
+    await_that(other_leads, "the standby does not lead")
+    assert cluster.json("list")["term"] > first["term"]
+    assert cluster.state(job)["state"] == "running"
+
+    cluster.processes["etcd"].kill()
+    cluster.processes["etcd"].wait()
+    # Longer than the lease: nobody leads, and what is asked for is answered with a warning.
+    await_that(lambda: "127.0.0.1" in cluster.weir("nodes", code=None).stderr, "no warning")
+    await_that(lambda: "leads no more" in str(cluster.json("events")), "the lease does not end")
+    assert node.poll() is None
+    etcd.start()
+    await_that(other_leads, "nobody leads again")
+    assert cluster.state(job)["state"] == "running"
+    assert cluster.json("nodes")["nodes"][0]["incarnation"] == incarnation
+    cluster.weir("cancel", "--publish", job)
+    cluster.await_state(job, "interrupted")
+    assert os.path.exists(os.path.join(cluster.folder, "out.csv"))
+    cluster.weir("submit", "--wait", "--set", "sink.path=next.csv", "job.yaml")
+
+
+@test
+def metadata_is_kept_in_one_place(cluster):
+    head = "version: 1\nname: c\nlisten: ['unix:c.sock']\n"
+    for metadata, wanted in [("{}", "c.yaml:4: metadata: write either"),
+                             ("{journal: j, etcd: {endpoints: [http://h:1]}}", "write either"),
+                             ("{etcd: {endpoints: [h:1]}}", "metadata.etcd: endpoints: write http"),
+                             ("{etcd: {endpoints: []}}", "give 1 to 9"),
+                             ("{etcd: {}}", "metadata.etcd: endpoints is missing"),
+                             ("{etcd: {endpoints: [http://h:1], prefix: ''}}", "prefix: 1 to 127"),
+                             ("{etcd: {endpoints: [http://h:1], tls: {key: k}}}",
+                              "authority is missing")]:
+        cluster.write("c.yaml", f"{head}metadata: {metadata}\n")
+        cluster.write("c.log", "")
+        assert cluster.controller().wait(60) == 2
+        assert wanted in cluster.read("c.log"), (metadata, cluster.read("c.log"))
+
+
 def main():
     print(f"1..{len(TESTS)}")
     for number, function in enumerate(TESTS, 1):
@@ -270,6 +363,8 @@ def main():
             try:
                 function(cluster)
                 print(f"ok {number} - {function.__name__}", flush=True)
+            except Skip as why:
+                print(f"ok {number} - {function.__name__} # SKIP {why}", flush=True)
             except (AssertionError, subprocess.TimeoutExpired, OSError, ValueError) as problem:
                 print(f"not ok {number} - {function.__name__}")
                 for line in str(problem).splitlines() or [repr(problem)]:
