@@ -172,14 +172,14 @@ static void a_partial_operator_needs_a_producer_of_its_own(void **state)
 	assert_int_equal(f->plan->channels[source->edges[1].channels[0]].to, 4);
 }
 
+static const char one_source[] = "- {id: source, kind: numbers, parallelism: 1}\n"
+				 "- {id: sum, kind: sum, input: source, key: b}\n"
+				 "- {id: sink, kind: swallow, input: sum, tasks_max: 1}\n";
+
 static void a_source_of_one_task_is_spread_by_key(void **state)
 {
 	struct fixture *f = *state;
-	plan_job(f,
-		"- {id: source, kind: numbers, parallelism: 1}\n"
-		"- {id: sum, kind: sum, input: source, key: b}\n"
-		"- {id: sink, kind: swallow, input: sum, tasks_max: 1}\n",
-		4);
+	plan_job(f, one_source, 4);
 	assert_int_equal(f->plan->task_count, 1 + 4 + 1);
 	assert_int_equal(f->plan->tasks[0].edges[0].channel_count, 4);
 	assert_chain(f, 5, "sink");
@@ -351,11 +351,7 @@ static void what_only_one_task_feeds_stays_beside_it(void **state)
 static void one_source_feeds_keyed_tasks_everywhere(void **state)
 {
 	struct fixture *f = *state;
-	plan_job(f,
-		"- {id: source, kind: numbers, parallelism: 1}\n"
-		"- {id: sum, kind: sum, input: source, key: b}\n"
-		"- {id: sink, kind: swallow, input: sum, tasks_max: 1}\n",
-		3);
+	plan_job(f, one_source, 3);
 	spread_tasks(&f->planned, &f->job.heap, 3);
 	uint32_t seen = 0;
 	for (uint32_t t = 0; t < f->plan->task_count; t++)
