@@ -77,7 +77,7 @@ struct receiver {
 	int64_t watermark;
 	bool held; // its barrier has come, others' have not
 	bool ended;
-	uint64_t dropped[WEIR_DROP_COUNT];
+	atomic_uint_fast64_t dropped[WEIR_DROP_COUNT]; // receiver: write; any: read (relaxed)
 	uint32_t length_last; // of the frame in hand last
 	uint32_t burst_at, burst_count;
 	uint32_t return_count;

@@ -48,7 +48,7 @@ int engine_start(struct engine *e)
 	e->started_ns = clock_now_ns();
 	tell_start(e);
 	e->checkpoint.next_ns = e->started_ns + e->checkpoint.interval_ns;
-	e->attached = e->running = true;
+	e->attached = true;
 	for (uint32_t w = 0; w < e->worker_count; w++) {
 		int error = node_attach(e->config.node, e->config.node_worker + w,
 			&e->workers[w].worker);
@@ -70,7 +70,7 @@ void engine_abort(struct engine *e)
 {
 	for (uint32_t w = 0; w < e->worker_count && e->attached; w++)
 		node_detach(e->config.node, e->config.node_worker + w, &e->workers[w].worker);
-	e->attached = e->running = false;
+	e->attached = false;
 }
 
 static enum task_outcome outcome_of(struct task *t)
@@ -109,7 +109,6 @@ enum engine_state engine_poll(struct engine *e)
 	}
 	if (e->config.network == NULL)
 		engine_abort(e); // else it goes on answering other nodes until it is destroyed
-	e->running = false;
 	if (any_failed(e))
 		return ENGINE_FAILED;
 	for (uint32_t w = 0; w < e->worker_count; w++)
@@ -169,20 +168,26 @@ int64_t engine_event_time(const struct engine *e)
 {
 	int64_t lowest = INT64_MAX;
 	for (uint32_t t = 0; t < e->task_count; t++)
-		if (e->tasks[t].event_time_shown < lowest)
+		if (engine_owns(e, t) && e->tasks[t].event_time_shown < lowest)
 			lowest = e->tasks[t].event_time_shown;
 	return lowest;
+}
+
+// Workers change its figures, so those shown are to be read.
+static bool is_running(const struct engine *e)
+{
+	return e->attached && e->ended_ns == 0;
 }
 
 static const struct weir_counters *counters_of(const struct engine *e,
 	const struct chain_link *link)
 {
-	return e->running ? &link->shown : &link->counters;
+	return is_running(e) ? &link->shown : &link->counters;
 }
 
 static bool emits_packed(const struct engine *e, const struct chain_link *link)
 {
-	return e->running ? link->shown_packed : link->emits_packed;
+	return is_running(e) ? link->shown_packed : link->emits_packed;
 }
 
 // Records that went into a link, or through it: who passes packed runs on untouched leaves the
@@ -208,9 +213,11 @@ static void add_counters(const struct engine *e, struct engine_figures *figures,
 	figures->counters.routed += c->routed;
 	for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
 		figures->counters.dropped[d] += c->dropped[d];
-	for (uint32_t r = 0; r < t->input_count && i == 0 && !e->running; r++) // by the first
+	for (uint32_t r = 0; r < t->input_count && i == 0; r++) // frames, by the first to read them
 		for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
-			figures->counters.dropped[d] += t->receivers[r].dropped[d];
+			figures->counters.dropped[d] +=
+				atomic_load_explicit(&t->receivers[r].dropped[d],
+					memory_order_relaxed);
 }
 
 static const struct worker_load *load_of(const struct engine *e, uint32_t task)
@@ -219,7 +226,7 @@ static const struct worker_load *load_of(const struct engine *e, uint32_t task)
 	uint32_t at = 0;
 	while (w->tasks[at] != &e->tasks[task])
 		at++;
-	return e->running ? &w->loads_shown[at] : &w->loads[at];
+	return is_running(e) ? &w->loads_shown[at] : &w->loads[at];
 }
 
 void engine_figures(const struct engine *e, uint32_t operator_index,
@@ -265,11 +272,12 @@ void engine_checkpoints(const struct engine *e, struct engine_checkpoints *ret_c
 
 void engine_report(const struct engine *e, uint32_t operator_index, struct weir_reporter *reporter)
 {
+	if (is_running(e))
+		return;
 	for (uint32_t t = 0; t < e->task_count; t++) {
 		for (uint32_t i = 0; i < e->tasks[t].link_count; i++) {
 			const struct chain_link *link = &e->tasks[t].links[i];
-			if (link->operator_index == operator_index && link->kind->report != NULL &&
-				!e->running)
+			if (link->operator_index == operator_index && link->kind->report != NULL)
 				link->kind->report(link->self, reporter);
 		}
 	}

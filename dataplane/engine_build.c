@@ -123,7 +123,7 @@ static uint64_t worker_bytes(const struct engine *e, uint32_t index)
 	const struct job_plan *plan = e->config.plan;
 	uint64_t bytes = plan->worker_state_bytes + (1 << 20);
 	for (uint32_t t = 0; t < plan->task_count; t++)
-		if (plan->tasks[t].worker == e->config.first_worker + index)
+		if (engine_is_on(e, t, index))
 			bytes += task_bytes(plan, &plan->tasks[t]) + 64;
 	return bytes + engine_crossing_bytes(e, index);
 }
@@ -133,7 +133,7 @@ static uint64_t snapshot_bytes(const struct engine *e, uint32_t index)
 	const struct job_plan *plan = e->config.plan;
 	uint64_t bytes = 0;
 	for (uint32_t t = 0; t < plan->task_count && plan->recovery; t++)
-		if (plan->tasks[t].worker == e->config.first_worker + index)
+		if (engine_is_on(e, t, index))
 			bytes += 2 * plan->task_snapshot_bytes +
 				plan->tasks[t].input_count * 2 * sizeof(uint64_t) + 4096;
 	return bytes;
@@ -162,7 +162,7 @@ static int build_worker(struct engine *e, uint32_t index)
 	uint64_t bytes = worker_bytes(e, index);
 	uint32_t tasks = 0;
 	for (uint32_t t = 0; t < plan->task_count; t++)
-		tasks += plan->tasks[t].worker == e->config.first_worker + index;
+		tasks += engine_is_on(e, t, index);
 	int node = e->config.worker_nodes == NULL ? -1 : e->config.worker_nodes[index];
 	if (arena_create(&w->arena, bytes, node, e->config.lazy) != 0)
 		return no_memory(e, "a worker's state and buffers", bytes);

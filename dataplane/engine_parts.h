@@ -26,7 +26,6 @@ struct engine_worker {
 struct engine {
 	struct engine_config config;
 	bool attached; // workers have it
-	bool running;  // and change it: figures are those shown
 	bool figures_asked;
 	uint32_t worker_count; // this node's
 	uint32_t task_count, channel_count;
@@ -51,6 +50,12 @@ struct engine {
 static inline bool engine_owns(const struct engine *e, uint32_t task)
 {
 	return e->config.plan->tasks[task].worker - e->config.first_worker < e->worker_count;
+}
+
+// Is it on this node's worker `index`?
+static inline bool engine_is_on(const struct engine *e, uint32_t task, uint32_t index)
+{
+	return e->config.plan->tasks[task].worker == e->config.first_worker + index;
 }
 
 static inline struct engine_worker *engine_worker_of(const struct engine *e, uint32_t task)

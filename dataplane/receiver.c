@@ -130,7 +130,7 @@ const struct frame_header *receiver_peek(struct receiver *r)
 			r->length_last = h->length;
 			return h;
 		}
-		r->dropped[reason]++;
+		atomic_fetch_add_explicit(&r->dropped[reason], 1, memory_order_relaxed);
 		give_back(r, mbuf);
 	}
 	return NULL;

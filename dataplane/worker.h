@@ -29,7 +29,7 @@ struct worker {
 	int64_t last_ns;                         // of the last step; 0: none yet
 	int64_t ended_ns;          // when its last task had finished and all had come to its place
 	struct crossing *crossing; // NULL: nothing goes to other nodes, nor comes from there
-	// worker: write (release), with ended_ns before it; agent: read (acquire)
+	// worker: write (release), counters, loads and ended_ns before it; agent: read (acquire)
 	alignas(64) atomic_bool done;
 	// agent: asks (release); worker: reads (acquire), copies, says so in the other (release)
 	atomic_uint figures_wanted, figures_given;
@@ -37,7 +37,7 @@ struct worker {
 
 // Have counters, loads and event times copied to where they may be read while the worker goes on:
 // `shown` of the tasks' links, event_time_shown and loads_shown.
-// Thread: agent; once they are ready it may ask again.
+// Thread: agent; once they are ready it may ask again. When the worker is done they stand still.
 void worker_ask_figures(struct worker *w);
 bool worker_figures_ready(const struct worker *w);
 
