@@ -6,16 +6,6 @@
 #include "numa/arena.h"
 #include "numa/assert.h"
 
-// Of sessions between nodes of one site (docs/transport.md says what each does).
-enum {
-	KEEPALIVE_NS = 5000000,
-	ACK_DELAY_NS = 50000,
-	HELLO_NS = 2000000,
-	QUEUE_TARGET_NS = 200000,
-	RTO_MIN_NS = 1000000,
-	RTO_MAX_NS = 200000000,
-};
-
 int crossing_create(struct crossing *c, const struct crossing_network *network, uint32_t own,
 	uint32_t channel_max, uint32_t session_max, struct arena *arena)
 {
@@ -69,12 +59,7 @@ static struct session *connect(struct crossing *c, struct transport *transport, 
 		.window = n->window,
 		.frame_crc = true,
 		.pool = n->pool,
-		.keepalive_ns = KEEPALIVE_NS,
-		.ack_delay_ns = ACK_DELAY_NS,
-		.hello_ns = HELLO_NS,
-		.queue_target_ns = QUEUE_TARGET_NS,
-		.rto_min_ns = RTO_MIN_NS,
-		.rto_max_ns = RTO_MAX_NS,
+		.timing = session_site_timing,
 		.peer = n->peers[worker],
 	};
 	return transport_connect(transport, &config);

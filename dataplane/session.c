@@ -24,13 +24,22 @@ uint64_t session_bytes(uint32_t window)
 		5 * 64;
 }
 
+const struct session_timing session_site_timing = {
+	.keepalive_ns = 5000000,
+	.ack_delay_ns = 50000,
+	.hello_ns = 2000000,
+	.queue_target_ns = 200000,
+	.rto_min_ns = 1000000,
+	.rto_max_ns = 200000000,
+};
+
 static struct congestion_config congestion_of(const struct session_config *config)
 {
 	return (struct congestion_config){.window_max = config->window,
-		.queue_target_ns = config->queue_target_ns,
-		.rto_min_ns = config->rto_min_ns,
-		.rto_max_ns = config->rto_max_ns,
-		.ack_delay_ns = config->ack_delay_ns};
+		.queue_target_ns = config->timing.queue_target_ns,
+		.rto_min_ns = config->timing.rto_min_ns,
+		.rto_max_ns = config->timing.rto_max_ns,
+		.ack_delay_ns = config->timing.ack_delay_ns};
 }
 
 int session_create(struct session *s, uint32_t window, struct arena *arena)
@@ -144,7 +153,7 @@ static int64_t probe_at(const struct session *s)
 	if (s->probed || s->lost_count != 0 || s->congestion.srtt_ns == 0)
 		return INT64_MAX;
 	int64_t last = s->sent_ns > s->armed_ns ? s->sent_ns : s->armed_ns;
-	return last + 2 * s->congestion.srtt_ns + 2 * s->config.ack_delay_ns;
+	return last + 2 * s->congestion.srtt_ns + 2 * s->config.timing.ack_delay_ns;
 }
 
 static int64_t timer_at(const struct session *s)
@@ -178,7 +187,7 @@ void session_tick(struct session *s, int64_t now_ns)
 	s->blocked_ns = INT64_MAX;
 	if (s->state == SESSION_CLOSED) {
 		if (now_ns >= s->hello_at_ns) {
-			s->hello_at_ns = now_ns + s->config.hello_ns;
+			s->hello_at_ns = now_ns + s->config.timing.hello_ns;
 			session_greet(s, SESSION_HELLO, now_ns);
 		}
 		return;
@@ -204,7 +213,7 @@ static void acknowledge_if_due(struct session *s, int64_t now_ns)
 	enum { UNACKED_MAX = 16 };
 	bool due = s->unacked != 0 &&
 		(s->ack_now || s->unacked >= UNACKED_MAX || now_ns >= s->ack_at_ns);
-	if (!due && now_ns < s->said_ns + s->config.keepalive_ns)
+	if (!due && now_ns < s->said_ns + s->config.timing.keepalive_ns)
 		return;
 	// The header holds 64 bits of what has come; the rest follows it.
 	uint64_t span = s->beyond > s->expected ? s->beyond - s->expected : 0;
@@ -234,7 +243,7 @@ void session_flush(struct session *s, int64_t now_ns)
 		return;
 	}
 	int64_t at = lesser(timer_at(s), s->reorder_at_ns);
-	at = lesser(at, s->said_ns + s->config.keepalive_ns);
+	at = lesser(at, s->said_ns + s->config.timing.keepalive_ns);
 	at = lesser(at, s->blocked_ns);
 	if (s->unacked != 0)
 		at = lesser(at, s->ack_now ? now_ns : s->ack_at_ns);

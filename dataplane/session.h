@@ -30,6 +30,14 @@ struct session_events {
 	void (*begin)(void *context, struct session *s);
 };
 
+struct session_timing {
+	int64_t keepalive_ns, ack_delay_ns, hello_ns;
+	int64_t queue_target_ns, rto_min_ns, rto_max_ns; // see congestion.h
+};
+
+// Between nodes of one site (docs/transport.md says what each does).
+extern const struct session_timing session_site_timing;
+
 struct session_config {
 	uint64_t boot;        // this endpoint's; it grows with every start and is never 0
 	bool leads;           // of the two ends' boot numbers this one's enters first
@@ -38,8 +46,7 @@ struct session_config {
 	uint32_t window;          // packets in flight, and held out of order, at most
 	bool frame_crc;           // check that of frames that come, as is right between nodes
 	struct rte_mempool *pool; // for the session's own packets; mbufs of the links' packet size
-	int64_t keepalive_ns, ack_delay_ns, hello_ns;
-	int64_t queue_target_ns, rto_min_ns, rto_max_ns;
+	struct session_timing timing;
 	struct link *link;
 	uint32_t queue, peer; // of the link
 	const struct session_events *events;

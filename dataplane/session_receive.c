@@ -104,7 +104,7 @@ static void hand_over(struct session *s, struct rte_mbuf *packet)
 static void note_arrival(struct session *s, uint32_t stamp, int64_t now_ns)
 {
 	if (s->unacked++ == 0)
-		s->ack_at_ns = now_ns + s->config.ack_delay_ns;
+		s->ack_at_ns = now_ns + s->config.timing.ack_delay_ns;
 	s->echo = stamp;
 	s->echo_ns = now_ns;
 }

@@ -156,12 +156,7 @@ static void open_session(void)
 		.window = WINDOW,
 		.frame_crc = true,
 		.pool = pool,
-		.keepalive_ns = 1000000,
-		.ack_delay_ns = 20000,
-		.hello_ns = 1000000,
-		.queue_target_ns = 100000,
-		.rto_min_ns = 1000000,
-		.rto_max_ns = 10000000,
+		.timing = session_site_timing,
 		.link = &hole,
 		.events = &events};
 	alignas(8) uint8_t packet[256];

@@ -25,6 +25,16 @@ static uint32_t room_of(const struct transport_scenario *s)
 
 // ---- endpoints
 
+// More impatient than session_site_timing: trials take tens of milliseconds over fast wires.
+static const struct session_timing timing = {
+	.keepalive_ns = 1000000,
+	.ack_delay_ns = 20000,
+	.hello_ns = 1000000,
+	.queue_target_ns = 100000,
+	.rto_min_ns = 500000,
+	.rto_max_ns = 20000000,
+};
+
 static struct session_config session_config(struct transport_world *w, uint32_t end, uint32_t peer)
 {
 	struct endpoint *e = &w->endpoints[end];
@@ -37,12 +47,7 @@ static struct session_config session_config(struct transport_world *w, uint32_t 
 		.window = w->scenario.window,
 		.frame_crc = true,
 		.pool = e->packets,
-		.keepalive_ns = 1000000,
-		.ack_delay_ns = 20000,
-		.hello_ns = 1000000,
-		.queue_target_ns = 100000,
-		.rto_min_ns = 500000,
-		.rto_max_ns = 20000000,
+		.timing = timing,
 		.peer = peer,
 	};
 }

@@ -52,12 +52,7 @@ static inline struct session_config fixture_session(struct fixture *f, uint32_t 
 		.window = WINDOW,
 		.frame_crc = true,
 		.pool = f->ends[end].pool,
-		.keepalive_ns = 1000000,
-		.ack_delay_ns = 20000,
-		.hello_ns = 500000,
-		.queue_target_ns = 100000,
-		.rto_min_ns = 500000,
-		.rto_max_ns = 50000000,
+		.timing = session_site_timing,
 		.peer = 1 - end,
 	};
 }
