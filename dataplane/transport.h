@@ -1,6 +1,6 @@
-// What a worker does each round for its channels between nodes: takes packets from its link's queue,
-// gives them to its sessions, frames to inlets, and sends what outlets have. No clock, no system
-// call but the links'; nothing is allocated after transport_create.
+// What a worker does each round for its channels between nodes: takes packets from its link's
+// queue, gives them to its sessions, frames to inlets, and sends what outlets have. No clock, no
+// system call but the links'; nothing is allocated after transport_create.
 // Thread of everything here: the owning worker.
 #pragma once
 
