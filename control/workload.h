@@ -16,6 +16,15 @@ struct workload_participant {
 	uint32_t node_worker; // of the node's own, the first of them: the job alone has them
 	uint32_t link_count;
 	const char *const *links; // addresses of its links, as its config says
+	const char *host, *rack;  // failure domains
+	uint64_t successor;       // incarnation under which its tasks' replicas take over; 0: never
+};
+
+// What the loss of a participant means, by the plan: the same on every node.
+struct workload_cover {
+	bool whole;        // every task it has is replicated
+	uint32_t by_count; // participants that have the other instances of its tasks
+	const uint32_t *by;
 };
 
 // Borrowed for the call.
@@ -61,6 +70,10 @@ struct workload_status {
 	double seconds;     // since the start, until the end
 	uint32_t operator_count;
 	const struct report_operator *operators; // this node's share of the figures
+	uint32_t cover_count; // from PREPARED on, a participant each; 0: nothing is replicated
+	const struct workload_cover *covers;
+	uint32_t lost_count; // participants that it was told are lost
+	const uint32_t *lost;
 };
 
 struct workload;
@@ -75,6 +88,10 @@ struct workload_ops {
 	void (*start)(struct workload *workload, struct workload_part *part);     // PREPARED
 	void (*interrupt)(struct workload *workload, struct workload_part *part); // RUNNING
 	void (*publish)(struct workload *workload, struct workload_part *part);   // ended well
+	// Participant `lost` is gone for good, see engine_lose. PREPARED to PUBLISHED; told twice it
+	// is no error.
+	void (*lose)(struct workload *workload, struct workload_part *part, uint32_t lost,
+		bool alone);
 	// Stop it where it is, publish nothing (more), free it. What that takes may go on; whatever
 	// is prepared later waits for it.
 	void (*discard)(struct workload *workload, struct workload_part *part);

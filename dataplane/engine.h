@@ -68,6 +68,12 @@ enum engine_state engine_poll(struct engine *engine);
 void engine_interrupt(struct engine *engine);
 // The workers let go of the job where it is; nothing may be published afterwards.
 void engine_abort(struct engine *engine);
+// Workers [first, first + count) of the plan are gone for good. Replicas here of their tasks take
+// over at once, under `incarnation`, above all before; what was meant for them is forgotten. Tasks
+// here whose replica they had go on without one only once `alone` says so: nothing may name that
+// replica their successor any more. Told twice it is no error.
+void engine_lose(struct engine *engine, uint32_t first, uint32_t count, uint64_t incarnation,
+	bool alone);
 // After FINISHED or INTERRUPTED: make all sinks' output visible.  Returns 0 or -errno.
 int engine_publish(struct engine *engine);
 

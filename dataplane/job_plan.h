@@ -27,9 +27,16 @@ struct plan_edge {
 	uint32_t key_count;
 	uint32_t channel_count; // HASH: group g goes to channels[g * channel_count >> group_bits]
 	const uint32_t *channels;
+	const uint32_t *twins; // beside each of them the one to the consumer's replica, or PLAN_NONE;
+			       // NULL: no consumer has one
 };
 
 enum { PLAN_STEPS_MAX = 15 }; // of a task
+#define PLAN_NONE UINT32_MAX
+
+// A replicated task has two instances, each in the plan as a task of its own: they are each
+// other's twin, have the same steps, index and count, and channels of their own.
+enum plan_standing { PLAN_SINGLE, PLAN_PRIMARY, PLAN_REPLICA };
 
 struct plan_task {
 	uint32_t worker;
@@ -39,12 +46,17 @@ struct plan_task {
 	uint32_t edge_count;
 	const struct plan_edge *edges;
 	uint32_t input_count;
-	const uint32_t *inputs; // channels
+	const uint32_t *inputs; // channels, from primaries
+	const uint32_t *standby_inputs; // beside each of them the one from the producer's replica, or
+					// PLAN_NONE; NULL: no producer has one
+	enum plan_standing standing;
+	uint32_t twin; // task; of a replicated one
+	uint32_t log;  // the channel of its order log, from primary to replica
 };
 
 struct plan_channel {
 	uint32_t from, to; // tasks
-	const struct weir_schema *schema;
+	const struct weir_schema *schema; // NULL: it carries an order log
 };
 
 struct job_plan {
@@ -65,6 +77,7 @@ struct job_plan {
 	uint64_t worker_state_bytes;      // pool for keyed state, a worker
 	bool recovery;                    // keep order log, checksums, retention and snapshots
 	int64_t checkpoint_interval_ns;   // 0: none
-	uint64_t channel_retention_bytes; // with recovery
+	bool hot;                         // it has replicated tasks
+	uint64_t channel_retention_bytes; // with recovery, or of a replicated end
 	uint64_t task_snapshot_bytes;     // with recovery, room for one snapshot of a task
 };
