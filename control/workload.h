@@ -88,10 +88,6 @@ struct workload_ops {
 	void (*start)(struct workload *workload, struct workload_part *part);     // PREPARED
 	void (*interrupt)(struct workload *workload, struct workload_part *part); // RUNNING
 	void (*publish)(struct workload *workload, struct workload_part *part);   // ended well
-	// Participant `lost` is gone for good, see engine_lose. PREPARED to PUBLISHED; told twice it
-	// is no error.
-	void (*lose)(struct workload *workload, struct workload_part *part, uint32_t lost,
-		bool alone);
 	// Stop it where it is, publish nothing (more), free it. What that takes may go on; whatever
 	// is prepared later waits for it.
 	void (*discard)(struct workload *workload, struct workload_part *part);
@@ -100,6 +96,10 @@ struct workload_ops {
 	// Look after the parts.  Returns the next deadline, INT64_MAX: none.
 	int64_t (*step)(struct workload *workload, int64_t now_ns);
 	void (*destroy)(struct workload *workload); // NULL-safe
+	// Participant `lost` is gone for good, see engine_lose. PREPARED to PUBLISHED; told twice it
+	// is no error.
+	void (*lose)(struct workload *workload, struct workload_part *part, uint32_t lost,
+		bool alone);
 };
 
 struct workload {

@@ -4,6 +4,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include "dataplane/credit.h"
 #include "numa/arena.h"
 #include "numa/assert.h"
 
@@ -47,14 +48,12 @@ static void drain_sender(struct sender *s)
 {
 	if (s == NULL)
 		return;
-	for (; s->credit_count != 0; s->credit_count--)
-		rte_pktmbuf_free(s->credit[s->credit_first++ % CHANNEL_FRAMES_MAX]);
-	free_mbufs(s->control, s->control_count);
+	credit_drain(&s->credit);
 	free_mbufs(s->out, s->out_count);
 	rte_pktmbuf_free(s->open);
 	s->open = NULL;
 	s->write = s->limit = NULL;
-	s->items = s->control_count = s->out_count = 0;
+	s->items = s->out_count = 0;
 }
 
 static void drain_receiver(struct receiver *r)

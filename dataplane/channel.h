@@ -37,6 +37,14 @@ struct channel {
 	alignas(64) atomic_uint_fast64_t snapshot_number;
 };
 
+// Mbufs of the channel that the sending end has in hand (dataplane/credit.h).
+struct credit {
+	uint32_t first, count; // a ring: the one that came back first is used first
+	uint32_t control_count;
+	struct rte_mbuf *data[CHANNEL_FRAMES_MAX];
+	struct rte_mbuf *control[CHANNEL_CONTROL_FRAMES];
+};
+
 // The sending end. Thread: the sending task's worker.
 struct sender {
 	uint8_t *write, *limit;     // room in the open frame; equal when none is open
@@ -55,14 +63,11 @@ struct sender {
 	uint64_t incarnation;
 	int64_t watermark; // the last mark's
 	uint32_t epoch;
-	uint32_t credit_first, credit_count; // a ring: the one that came back first is used first
-	uint32_t control_count;
 	int64_t opened_ns;
 	struct retention retention;
 	uint32_t out_count; // sealed frames not yet in the ring
 	struct rte_mbuf *out[CHANNEL_BURST];
-	struct rte_mbuf *credit[CHANNEL_FRAMES_MAX];
-	struct rte_mbuf *control[CHANNEL_CONTROL_FRAMES];
+	struct credit credit;
 };
 
 // The receiving end. Thread: the receiving task's worker.

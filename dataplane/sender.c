@@ -2,27 +2,14 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
-#include "dataplane/channel.h"
+#include "dataplane/credit.h"
 #include "numa/arena.h"
 #include "numa/assert.h"
 #include "state/record.h"
 
-// Which reserve an mbuf goes back to; kept in the mbuf, untouched by the receiver.
-enum { RESERVE_DATA = 1, RESERVE_CONTROL = 2 };
-
 static struct frame_header *header_of(struct rte_mbuf *mbuf)
 {
 	return rte_pktmbuf_mtod(mbuf, struct frame_header *);
-}
-
-static int take_mbufs(struct rte_mempool *pool, struct rte_mbuf **out, uint32_t count,
-	uint32_t reserve)
-{
-	if (rte_pktmbuf_alloc_bulk(pool, out, count) != 0)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < count; i++)
-		out[i]->hash.usr = reserve;
-	return 0;
 }
 
 int sender_create(struct sender *s, struct channel *channel, struct rte_mempool *pool,
@@ -37,47 +24,14 @@ int sender_create(struct sender *s, struct channel *channel, struct rte_mempool 
 		s->spare = arena_alloc(arena, config->frame_bytes, 64);
 	if (error == 0 && config->retention_bytes != 0 && s->spare == NULL)
 		error = -ENOMEM;
-	if (error == 0)
-		error = take_mbufs(pool, s->credit, config->frames, RESERVE_DATA);
-	if (error != 0)
-		return error;
-	s->credit_count = config->frames;
-	error = take_mbufs(pool, s->control, CHANNEL_CONTROL_FRAMES, RESERVE_CONTROL);
-	if (error == 0)
-		s->control_count = CHANNEL_CONTROL_FRAMES;
-	return error;
-}
-
-static void put_credit(struct sender *s, struct rte_mbuf *mbuf)
-{
-	ASSERT(s->credit_count < s->channel->config.frames);
-	s->credit[(s->credit_first + s->credit_count++) % CHANNEL_FRAMES_MAX] = mbuf;
-}
-
-// Sort what the receiver gave back into the two reserves.
-static void poll_credit(struct sender *s)
-{
-	struct rte_mbuf *back[CHANNEL_BURST];
-	uint32_t count =
-		rte_ring_sc_dequeue_burst(s->channel->back, (void **)back, CHANNEL_BURST, NULL);
-	for (uint32_t i = 0; i < count; i++) {
-		if (back[i]->hash.usr == RESERVE_CONTROL) {
-			ASSERT(s->control_count < CHANNEL_CONTROL_FRAMES);
-			s->control[s->control_count++] = back[i];
-		} else {
-			put_credit(s, back[i]);
-		}
-	}
+	return error == 0 ? credit_create(&s->credit, channel, pool) : error;
 }
 
 static struct rte_mbuf *take_credit(struct sender *s)
 {
-	if (s->credit_count == 0)
-		poll_credit(s);
-	if (s->credit_count == 0)
-		return NULL;
-	s->credit_count--;
-	return s->credit[s->credit_first++ % CHANNEL_FRAMES_MAX];
+	if (s->credit.count == 0)
+		credit_poll(&s->credit, s->channel);
+	return credit_take(&s->credit);
 }
 
 // Beyond a whole frame, data leaves room for the marks that will let retention be trimmed.
@@ -100,8 +54,7 @@ static struct frame_header *open_header(const struct sender *s)
 // The next frame to open: the first of its lines.
 static void credit_prefetch(const struct sender *s)
 {
-	const uint8_t *frame =
-		(const uint8_t *)header_of(s->credit[s->credit_first % CHANNEL_FRAMES_MAX]);
+	const uint8_t *frame = (const uint8_t *)header_of(credit_next(&s->credit));
 	uint32_t length = s->length_last;
 	uint32_t bytes = length < CHANNEL_AHEAD_BYTES ? length : CHANNEL_AHEAD_BYTES;
 	for (uint32_t at = 0; at < bytes; at += 64)
@@ -119,9 +72,9 @@ static bool open_frame(struct sender *s, int64_t now_ns)
 	s->limit = s->write + s->payload_max;
 	s->opened_ns = now_ns;
 	s->ahead_limit = (const uint8_t *)open_header(s) + s->length_last;
-	if (s->credit_count == 0)
-		poll_credit(s);
-	if (s->credit_count != 0)
+	if (s->credit.count == 0)
+		credit_poll(&s->credit, s->channel);
+	if (s->credit.count != 0)
 		credit_prefetch(s);
 	return true;
 }
@@ -198,7 +151,7 @@ static void retain_open(struct sender *s)
 		retention_append(&s->retention, h);
 	}
 	if (s->open != NULL)
-		put_credit(s, s->open);
+		credit_put(&s->credit, s->open);
 	s->open = NULL;
 	s->write = s->limit = NULL;
 	s->items = 0;
@@ -251,9 +204,9 @@ static bool mark_allowed(struct sender *s)
 		sender_trim(s);
 	if (s->retention.capacity != 0 && !retention_has_room(&s->retention, FRAME_HEADER_BYTES))
 		return false;
-	if (s->control_count == 0)
-		poll_credit(s);
-	return s->runs_on || s->control_count != 0;
+	if (s->credit.control_count == 0)
+		credit_poll(&s->credit, s->channel);
+	return s->runs_on || s->credit.control_count != 0;
 }
 
 bool sender_mark(struct sender *s, enum frame_type type, int64_t watermark, uint32_t epoch)
@@ -267,7 +220,7 @@ bool sender_mark(struct sender *s, enum frame_type type, int64_t watermark, uint
 	if (s->runs_on)
 		retain_mark(s, type);
 	else
-		send_new(s, s->control[--s->control_count], type, FRAME_HEADER_BYTES, 1);
+		send_new(s, credit_take_control(&s->credit), type, FRAME_HEADER_BYTES, 1);
 	if (type == FRAME_BARRIER) {
 		s->barrier = s->next_number;
 		s->barrier_at = s->retention.next;
@@ -326,15 +279,15 @@ bool sender_resend(struct sender *s)
 	while (s->resend != s->next_number) {
 		const struct frame_header *kept = retention_find(&s->retention, s->resend);
 		VERIFY(kept != NULL); // invariant 2: kept until no snapshot needs it
-		poll_credit(s);
+		credit_poll(&s->credit, s->channel);
 		if (kept->type == FRAME_DATA) {
-			if (s->credit_count == 0)
+			if (s->credit.count == 0)
 				return false;
 			resend_data(s, kept, take_credit(s));
 		} else {
-			if (s->control_count == 0)
+			if (s->credit.control_count == 0)
 				return false;
-			resend_mark(s, kept, s->control[--s->control_count]);
+			resend_mark(s, kept, credit_take_control(&s->credit));
 		}
 	}
 	return true;
@@ -352,7 +305,7 @@ void sender_succeed(struct sender *s, uint64_t next_number, uint64_t incarnation
 {
 	sender_push(s); // the receiver drops and returns them: of a fenced incarnation
 	if (s->open != NULL)
-		put_credit(s, s->open);
+		credit_put(&s->credit, s->open);
 	s->open = NULL;
 	s->write = s->limit = NULL;
 	s->items = 0;

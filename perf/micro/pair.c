@@ -173,8 +173,8 @@ static int pair_create(struct pair *p)
 	if (err != 0)
 		return err;
 	receiver_create(&p->receiver, &p->channel);
-	for (uint32_t i = 0; i < p->sender.credit_count && p->kind == PAIR_BARE; i++) {
-		uint8_t *frame = rte_pktmbuf_mtod(p->sender.credit[i], uint8_t *);
+	for (uint32_t i = 0; i < p->sender.credit.count && p->kind == PAIR_BARE; i++) {
+		uint8_t *frame = rte_pktmbuf_mtod(p->sender.credit.data[i], uint8_t *);
 		VERIFY(rte_ring_sp_enqueue(p->channel.back, frame) == 0);
 	}
 	return 0;

@@ -19,8 +19,8 @@ static void dump_sender(const struct sender *s)
 	fprintf(stderr,
 		"    out %u: next %" PRIu64 ", resend %" PRIu64 ", open %u, credit %u, control %u, "
 		"retained from %" PRIu64 ", %u eighths\n",
-		s->channel->config.id, s->next_number, s->resend, s->items, s->credit_count,
-		s->control_count, s->retention.first_number,
+		s->channel->config.id, s->next_number, s->resend, s->items, s->credit.count,
+		s->credit.control_count, s->retention.first_number,
 		retention_eighths(&s->retention, s->retention.first));
 }
 

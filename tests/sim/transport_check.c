@@ -18,7 +18,7 @@ static void check_credit(struct transport_world *w, const struct flow *f)
 	const struct outlet *o = &f->outlet;
 	const struct inlet *i = &f->inlet;
 	uint32_t sending = rte_ring_count(f->sending.forward) + rte_ring_count(f->sending.back) +
-		s->credit_count + s->control_count + s->out_count + (s->open != NULL) +
+		s->credit.count + s->credit.control_count + s->out_count + (s->open != NULL) +
 		o->staged_count - o->staged_at + o->in_flight;
 	uint32_t receiving = rte_ring_count(f->receiving.forward) +
 		rte_ring_count(f->receiving.back) + r->burst_count - r->burst_at + r->return_count +

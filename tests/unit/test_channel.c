@@ -332,7 +332,7 @@ static void test_a_replaying_sender_runs_on_without_credit(void **state)
 	sender_run_on(&f->sender, true);
 	for (uint64_t number = 0; number < 200; number++)
 		assert_true(send_item(f, number)); // nobody receives
-	assert_int_equal(f->sender.credit_count, 1);
+	assert_int_equal(f->sender.credit.count, 1);
 	assert_int_equal(f->sender.out_count, 0);
 	sender_run_on(&f->sender, false);
 	assert_int_equal(f->sender.next_number, 200);
