@@ -5,6 +5,7 @@
 
 #include "control/cpus.h"
 #include "control/job_graph.h"
+#include "control/job_recovery.h"
 #include "control/job_set.h"
 #include "control/params.h"
 #include "control/yaml.h"
@@ -293,6 +294,7 @@ static void job_check(struct job *job)
 	load_settings(job);
 	load_operators(job);
 	job_connect(job);
+	job_choose_replicated(job);
 	for (uint32_t i = 0; i < job->order_count; i++)
 		plan_in_order(job, job->order[i]);
 	check_sink_paths(job);

@@ -18,6 +18,7 @@ struct job_operator {
 	const char *output_name;          // of the input that is read, "" for an only one
 	uint32_t parallelism;             // asked for; 0: the planner's choice
 	uint32_t consumers;
+	bool replicated;        // where the job runs on several nodes
 	struct weir_plan *plan; // against all fields of its input; NULL after an error
 };
 

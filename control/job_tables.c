@@ -64,6 +64,32 @@ static const struct weir_param checkpoint_table[] = {
 	{.name = NULL},
 };
 
+static const struct weir_param recovery_table[] = {
+	{.name = "survive",
+		.type = WEIR_PARAM_CHOICE,
+		.choices = "1 host|1 rack",
+		.default_text = "1 host",
+		.doc = "What may die at once: a task and its replica are on different hosts, or in "
+		       "different racks."},
+	{.name = "within",
+		.type = WEIR_PARAM_DURATION,
+		.min = 1,
+		.doc = "Time after which the job is to go on. Replicas are hot whatever it says: "
+		       "there is no slower kind between nodes yet."},
+	{.name = "operators",
+		.type = WEIR_PARAM_TEXTS,
+		.doc = "Ids of the operators whose tasks are replicated, with whatever shares a "
+		       "task with them; by default all."},
+	{.name = "retention",
+		.type = WEIR_PARAM_SIZE,
+		.min = 64 << 10,
+		.max = 1LL << 40,
+		.doc = "What a channel keeps of the items it sent, in bytes; by default 16MiB, or "
+		       "less, at least 1MiB, where that would be over 256MiB a worker. With "
+		       "`checkpoint`, that section's holds."},
+	{.name = NULL},
+};
+
 const struct weir_param job_table[] = {
 	{.name = "version",
 		.type = WEIR_PARAM_INT,
@@ -85,6 +111,11 @@ const struct weir_param job_table[] = {
 		.children = checkpoint_table,
 		.doc = "With this section, tasks keep an order log, what they sent, and snapshots "
 		       "in memory."},
+	{.name = "recovery",
+		.type = WEIR_PARAM_MAP,
+		.children = recovery_table,
+		.doc = "With this section, tasks have replicas on other nodes, which take over "
+		       "where a node dies. `weir run` is one process and runs without."},
 	{.name = NULL},
 };
 

@@ -76,9 +76,20 @@ static void add_text(XXH3_state_t *state, const char *text)
 	add(state, text, strlen(text) + 1);
 }
 
+static void add_numbers(XXH3_state_t *state, const uint32_t *numbers, uint32_t count)
+{
+	add_number(state, numbers != NULL);
+	if (numbers != NULL)
+		add(state, numbers, count * sizeof(*numbers));
+}
+
 static void add_schema(XXH3_state_t *state, const struct weir_schema *schema)
 {
+	add_number(state, schema != NULL);
+	if (schema == NULL)
+		return;
 	add_number(state, schema->variant);
+	add_number(state, schema->field_count);
 	for (uint32_t i = 0; i < schema->field_count; i++) {
 		const struct weir_field *field = &schema->fields[i];
 		add_text(state, field->name);
@@ -93,6 +104,14 @@ static void add_task(XXH3_state_t *state, const struct plan_task *task)
 	add_number(state, task->worker);
 	add_number(state, task->index);
 	add_number(state, task->count);
+	add_number(state, task->standing);
+	if (task->standing != PLAN_SINGLE) {
+		add_number(state, task->twin);
+		add_number(state, task->log);
+	}
+	add_number(state, task->input_count);
+	add_numbers(state, task->inputs, task->input_count);
+	add_numbers(state, task->standby_inputs, task->input_count);
 	for (uint32_t i = 0; i < task->step_count; i++) {
 		add_text(state, task->steps[i].kind->kind);
 		add_number(state, task->steps[i].kind->state_version);
@@ -101,6 +120,9 @@ static void add_task(XXH3_state_t *state, const struct plan_task *task)
 	for (uint32_t i = 0; i < task->edge_count; i++) {
 		const struct plan_edge *edge = &task->edges[i];
 		add_number(state, edge->exchange);
+		add_number(state, edge->channel_count);
+		add_numbers(state, edge->channels, edge->channel_count);
+		add_numbers(state, edge->twins, edge->channel_count);
 		for (uint32_t k = 0; k < edge->key_count; k++)
 			add_number(state, edge->keys[k]);
 		for (uint32_t f = 0; f < edge->output->field_count; f++)
@@ -117,6 +139,8 @@ static void add_settings(XXH3_state_t *state, const struct job_plan *plan)
 	add_number(state, plan->frame_bytes);
 	add_number(state, plan->channel_frames);
 	add_number(state, plan->recovery);
+	add_number(state, plan->hot);
+	add_number(state, plan->channel_retention_bytes);
 }
 
 uint64_t spread_plan_hash(const struct job_plan *plan)

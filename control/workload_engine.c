@@ -8,6 +8,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "control/job_recovery.h"
+#include "control/replicas.h"
 #include "control/spread.h"
 #include "numa/assert.h"
 #include "numa/clock.h"
@@ -31,6 +33,7 @@ struct workload_part {
 	struct engine *engine;
 	struct crossing_network network; // to the other participants
 	uint64_t plan_hash;
+	const struct workload_cover *covers; // by participant; NULL: nothing is replicated
 	struct report report;
 	struct heap figures; // the report's
 	int64_t figures_at_ns;
@@ -102,6 +105,14 @@ static int plan(struct workload_part *part)
 	part->planned.plan.id = (uint32_t)XXH3_64bits(request->job, strlen(request->job));
 	part->planned.plan.version = request->plan_version;
 	spread_tasks(&part->planned, &part->job->heap, workers);
+	if (job_recovery(part->job) != NULL)
+		error = replicas_plan(part->job, &part->planned, request->participants,
+			request->participant_count);
+	if (error != 0)
+		return error;
+	if (part->planned.plan.hot)
+		part->covers = replicas_cover(&part->planned.plan, &part->job->heap,
+			request->participants, request->participant_count);
 	part->plan_hash = spread_plan_hash(&part->planned.plan);
 	return 0;
 }
@@ -328,6 +339,8 @@ static void keep_request(struct workload_part *part, const struct workload_reque
 		const struct workload_participant *p = &request->participants[i];
 		participants[i] = *p;
 		participants[i].node = keep_text(heap, p->node);
+		participants[i].host = p->host == NULL ? NULL : keep_text(heap, p->host);
+		participants[i].rack = p->rack == NULL ? NULL : keep_text(heap, p->rack);
 		participants[i].links = keep_texts(heap, p->links, p->link_count);
 	}
 	part->request = *request;
@@ -417,6 +430,10 @@ static void engine_status(const struct workload *workload, const struct workload
 		.seconds = part->report.seconds,
 		.operator_count = part->report.operator_count,
 		.operators = part->report.operators};
+	if (state >= WORKLOAD_PREPARED && part->covers != NULL) {
+		ret_status->cover_count = part->request.participant_count;
+		ret_status->covers = part->covers;
+	}
 }
 
 static void attend(struct workload_part *part, int64_t now_ns)

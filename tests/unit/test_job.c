@@ -77,7 +77,7 @@ static const struct bad bad_jobs[] = {
 		"for each\n"},
 	{"operator: 1\n" HEAD SOURCE SINK,
 		"f.yaml:1: operator: is not a parameter of a job; did you mean operators?; known "
-		"are version, job, workers, exchange, checkpoint\n"},
+		"are version, job, workers, exchange, checkpoint, recovery\n"},
 	{HEAD SOURCE SINK "workers: {cont: 2}\nexchange: {frame: 1MiB, credit: 0}\n",
 		"f.yaml:6: workers.cont: is not a parameter of workers; did you mean count?; known "
 		"are count, cpus, wait, state_memory\n"

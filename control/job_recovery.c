@@ -1,0 +1,69 @@
+#include "control/job_recovery.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "control/suggest.h"
+
+const struct weir_value *job_recovery(const struct job *job)
+{
+	return weir_param_find(job->settings, "recovery");
+}
+
+static void error_at(struct job *job, const struct weir_value *at, const char *text)
+{
+	const struct value_root root = {job->raw, ""};
+	errors_add_at(&job->errors, &root, at, "%s", text);
+}
+
+void job_recovery_error(struct job *job, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	const char *text = heap_vprintf(&job->heap, format, arguments);
+	va_end(arguments);
+	error_at(job, weir_param_find(job->raw, "recovery"), text);
+}
+
+static void say_unknown(struct job *job, const struct weir_value *item)
+{
+	struct suggestion near;
+	char text[128];
+	suggest_start(&near, item->text);
+	for (uint32_t i = 0; i < job->operator_count; i++)
+		if (job->operators[i].named)
+			suggest_offer(&near, job->operators[i].id);
+	error_at(job, item,
+		heap_printf(&job->heap, "there is no operator %s%s", item->text,
+			suggest_text(&near, text)));
+}
+
+static void choose_listed(struct job *job, const struct weir_value *item)
+{
+	for (uint32_t i = 0; i < job->operator_count; i++) {
+		if (strcmp(job->operators[i].id, item->text) == 0) {
+			job->operators[i].replicated = true;
+			return;
+		}
+	}
+	say_unknown(job, item);
+}
+
+// The list as it was written knows its place in the file.
+void job_choose_replicated(struct job *job)
+{
+	if (job_recovery(job) == NULL)
+		return;
+	const struct weir_value *list =
+		weir_param_find(weir_param_find(job->raw, "recovery"), "operators");
+	for (uint32_t i = 0; list == NULL && i < job->operator_count; i++)
+		job->operators[i].replicated = true;
+	if (list == NULL || list->kind != WEIR_VALUE_LIST)
+		return; // what is no list has been said
+	if (list->count == 0)
+		error_at(job, list,
+			"is empty; list operators, or leave it out: all are then meant");
+	for (uint32_t i = 0; i < list->count; i++)
+		if (list->items[i]->kind == WEIR_VALUE_SCALAR && list->items[i]->text)
+			choose_listed(job, list->items[i]);
+}
