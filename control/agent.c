@@ -347,10 +347,9 @@ static void begin(struct agent *a, struct agent_part *part, const Weir__Prepare 
 	VERIFY(participants);
 	for (size_t i = 0; i < prepare->n_participants; i++) {
 		const Weir__Participant *p = prepare->participants[i];
-		participants[i] =
-			(struct workload_participant){p->node, p->incarnation, p->first_worker,
-				p->workers, p->node_worker, (uint32_t)p->n_links,
-				(const char *const *)p->links};
+		participants[i] = (struct workload_participant){p->node, p->incarnation,
+			p->first_worker, p->workers, p->node_worker, (uint32_t)p->n_links,
+			(const char *const *)p->links};
 	}
 	const struct workload_request request = {.job = part->job,
 		.text = (const char *)prepare->spec->text.data,

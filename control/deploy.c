@@ -9,7 +9,7 @@
 struct candidate {
 	struct node *node;
 	uint32_t free, first; // the longest run of its workers, and where it begins
-	uint32_t rack_free; // of all nodes of its rack
+	uint32_t rack_free;   // of all nodes of its rack
 };
 
 // Of the job that has the node's worker: behind its last one; 0: nobody has it.

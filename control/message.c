@@ -43,7 +43,7 @@ static bool field_is_sound(const ProtobufCMessage *m, const ProtobufCFieldDescri
 		return !inner || fields_are_sound(inner);
 	}
 	for (size_t i = 0; i < *(const size_t *)quantifier && good; i++)
-		good = fields_are_sound((*(ProtobufCMessage **const *)at)[i]);
+		good = fields_are_sound((*(ProtobufCMessage * *const *)at)[i]);
 	return good;
 }
 

@@ -240,8 +240,8 @@ static void take_settings(const struct job *job, struct job_plan *plan)
 	plan->channel_frames = (uint32_t)weir_param_int(exchange, "credit", 0);
 	plan->recovery = checkpoint != NULL;
 	plan->checkpoint_interval_ns = weir_param_int(checkpoint, "interval", 0);
-	plan->channel_retention_bytes = (uint64_t)weir_param_int(
-		checkpoint, "retention", retention_default(plan));
+	plan->channel_retention_bytes =
+		(uint64_t)weir_param_int(checkpoint, "retention", retention_default(plan));
 	plan->task_snapshot_bytes = (uint64_t)weir_param_int(checkpoint, "snapshot", 0);
 }
 

@@ -218,8 +218,7 @@ static enum engine_state attend(struct run *run)
 		const struct progress_job job = {.event_ns = engine_event_time(run->engine),
 			.now_ns = wall_clock_ns(),
 			.checkpoints = run->planned.plan.recovery ? &checkpoints : NULL};
-		progress_show(
-			&progress, source_records(run), engine_seconds(run->engine), &job);
+		progress_show(&progress, source_records(run), engine_seconds(run->engine), &job);
 		shown = polls;
 	}
 	progress_clear(&progress);

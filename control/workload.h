@@ -96,8 +96,8 @@ struct workload_ops {
 	// Look after the parts.  Returns the next deadline, INT64_MAX: none.
 	int64_t (*step)(struct workload *workload, int64_t now_ns);
 	void (*destroy)(struct workload *workload); // NULL-safe
-	// Participant `lost` is gone for good, see engine_lose. PREPARED to PUBLISHED; told twice it
-	// is no error.
+	// Participant `lost` is gone for good, see engine_lose. PREPARED to PUBLISHED; told twice
+	// it is no error.
 	void (*lose)(struct workload *workload, struct workload_part *part, uint32_t lost,
 		bool alone);
 };

@@ -123,8 +123,7 @@ void weir_drop(struct weir_context *ctx, enum weir_drop reason, uint64_t records
 	};
 	ctx->counters->dropped[reason] += records;
 	if (records != 0 && ctx->link->drops_fail && ctx->error[0] == '\0')
-		weir_fail(ctx,
-			"%s (%s); correct the input, or set `on_error: skip` at its source",
+		weir_fail(ctx, "%s (%s); correct the input, or set `on_error: skip` at its source",
 			why[reason] ? why[reason] : "a record is dropped", weir_drop_names[reason]);
 }
 

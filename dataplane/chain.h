@@ -17,8 +17,8 @@ struct chain_link {
 	struct weir_context ctx;
 	struct weir_counters counters;
 	uint32_t operator_index;
-	bool drops_fail;   // see weir_plan
-	bool emits_packed; // records_out is the next link's records_in
+	bool drops_fail;          // see weir_plan
+	bool emits_packed;        // records_out is the next link's records_in
 	uint64_t marks;           // source: watermarks emitted
 	uint64_t produced_before; // source: records before this call of produce
 	enum chain_pending pending;

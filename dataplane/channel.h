@@ -24,17 +24,26 @@ struct channel_config {
 	uint32_t id, job, plan_version;
 	uint32_t frame_bytes;     // header included
 	uint32_t frames;          // credit, at most CHANNEL_FRAMES_MAX
-	uint64_t retention_bytes; // 0: keep nothing
+	uint64_t retention_bytes; // 0: keep nothing; of the sender
 	uint32_t record_bytes;    // of every record; 0: they differ
 	bool checksum;            // set and check the CRC of every frame
+	int64_t tell_ns;          // what is consumed is told between nodes no more often
 };
 
-// What both ends share.
+// What both ends share. Between nodes each end has one of its own, and outlet and inlet carry the
+// words below from one to the other.
 struct channel {
 	struct channel_config config;
 	struct rte_ring *forward, *back;
-	// receiver: write (release) once its snapshot is taken; sender: read (acquire).
+	// Receiving end: write (release); sending end: read (acquire).
+	// Items below it are never needed again: its snapshot holds them, or, of a task with a
+	// replica, it has consumed them.
 	alignas(64) atomic_uint_fast64_t snapshot_number;
+	atomic_uint_fast64_t answered; // the incarnation whose frames it takes; 0: none yet
+	atomic_uint_fast64_t wanted;   // the item it wanted next when it began to
+	// Sending end: write (release); receiving end: read (acquire).
+	alignas(64) atomic_uint_fast64_t
+		opened; // the incarnation under which it sends; 0: it stands by
 };
 
 // Mbufs of the channel that the sending end has in hand (dataplane/credit.h).
@@ -55,6 +64,9 @@ struct sender {
 	struct rte_mbuf *open;
 	struct frame_header *spare; // with retention: where a frame is made without credit
 	bool runs_on;               // all goes into retention, to be sent when there is credit
+	struct follower *followers; // what it sends goes by these, from retention; see follower.h
+	uint32_t follower_count;    // 0: it sends itself
+	uint64_t release;           // items below it may be sent by followers
 	struct channel *channel;
 	uint64_t next_number; // of the next item that is sealed into a frame
 	uint64_t resend;      // next item to send again from retention; == next_number: none
@@ -73,6 +85,8 @@ struct sender {
 // The receiving end. Thread: the receiving task's worker.
 struct receiver {
 	struct channel *channel;
+	struct channel *standby;      // from its producer's replica; NULL: there is none
+	bool tells;                   // of a replicated end: what is consumed is told
 	struct rte_mbuf *frame;       // in hand, or NULL
 	const uint8_t *first, *limit; // its items not yet consumed
 	uint32_t items;               // how many they are
@@ -83,7 +97,7 @@ struct receiver {
 	bool held; // its barrier has come, others' have not
 	bool ended;
 	atomic_uint_fast64_t dropped[WEIR_DROP_COUNT]; // receiver: write; any: read (relaxed)
-	uint32_t length_last; // of the frame in hand last
+	uint32_t length_last;                          // of the frame in hand last
 	uint32_t burst_at, burst_count;
 	uint32_t return_count;
 	struct rte_mbuf *burst[CHANNEL_BURST];
@@ -97,6 +111,9 @@ int channel_create(struct channel *channel, const struct channel_config *config,
 int sender_create(struct sender *s, struct channel *channel, struct rte_mempool *pool,
 	struct arena *arena);
 void receiver_create(struct receiver *r, struct channel *channel);
+
+// Expect items of that incarnation, and say so.  Thread: agent, before the task runs.
+void receiver_expect(struct receiver *r, uint64_t incarnation);
 
 // Give every mbuf of the channel back to its pool. Thread: agent, when no worker runs. An end
 // that was never created is all zero, one on another node NULL.
@@ -180,6 +197,14 @@ void receiver_return(struct receiver *r);
 
 // A dead receiver's successor: empty hands, its mbufs given back, positions at 0.
 void receiver_succeed(struct receiver *r);
+
+// The producer's other instance has taken over, if it has: expect its incarnation from now on,
+// throw away what has come from the one before and was not consumed, and answer with the item
+// wanted next. The task's chain must be drained.  Returns whether that happened.
+bool receiver_follow(struct receiver *r);
+
+// Tell what is consumed, and give back what a fenced producer still sent. Once a step.
+void receiver_tell(struct receiver *r);
 
 // Count the next `records` of the frame in hand into the running checksum.
 void receiver_checksum(struct receiver *r, uint64_t records);

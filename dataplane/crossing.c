@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <rte_ring.h>
+#include <stdatomic.h>
 
+#include "dataplane/replica.h"
 #include "numa/arena.h"
 #include "numa/assert.h"
 
@@ -75,6 +77,7 @@ static struct session *session_with(const struct crossing *c, uint32_t worker)
 
 void crossing_enter(struct crossing *c, struct transport *transport)
 {
+	c->transport = transport;
 	for (uint32_t i = 0; i < c->session_count; i++)
 		c->sessions[i] = connect(c, transport, c->session_to[i]);
 	for (uint32_t i = 0; i < c->outlet_count; i++) {
@@ -90,20 +93,49 @@ void crossing_enter(struct crossing *c, struct transport *transport)
 }
 
 // Frames in flight come back to their outlets first.
+static void let_go(struct crossing *c, uint32_t session)
+{
+	uint32_t worker = c->session_to[session];
+	if (c->sessions[session] == NULL)
+		return;
+	transport_disconnect(c->transport, c->sessions[session]);
+	c->sessions[session] = NULL;
+	for (uint32_t i = 0; i < c->outlet_count; i++)
+		if (c->outlet_to[i] == worker)
+			VERIFY(transport_remove_outlet(c->transport, &c->outlets[i]));
+	for (uint32_t i = 0; i < c->inlet_count; i++)
+		if (c->inlet_from[i] == worker)
+			transport_remove_inlet(c->transport, &c->inlets[i]);
+}
+
 void crossing_leave(struct crossing *c, struct transport *transport)
 {
+	ASSERT(c->transport == transport);
 	for (uint32_t i = 0; i < c->session_count; i++)
-		transport_disconnect(transport, c->sessions[i]);
-	for (uint32_t i = 0; i < c->outlet_count; i++)
-		VERIFY(transport_remove_outlet(transport, &c->outlets[i]));
-	for (uint32_t i = 0; i < c->inlet_count; i++)
-		transport_remove_inlet(transport, &c->inlets[i]);
+		let_go(c, i);
+	c->transport = NULL;
+}
+
+void crossing_tend(struct crossing *c)
+{
+	uint32_t count = c->losses == NULL
+		? c->losses_seen
+		: atomic_load_explicit(&c->losses->count, memory_order_acquire);
+	if (count == c->losses_seen)
+		return;
+	c->losses_seen = count;
+	for (uint32_t i = 0; i < c->session_count; i++)
+		if (atomic_load_explicit(&c->losses->of[c->session_to[i]].incarnation,
+			    memory_order_acquire) != 0)
+			let_go(c, i);
 }
 
 bool crossing_is_idle(const struct crossing *c)
 {
 	for (uint32_t i = 0; i < c->outlet_count; i++) {
 		const struct outlet *o = &c->outlets[i];
+		if (session_with(c, c->outlet_to[i]) == NULL)
+			continue; // to one that is lost
 		if (o->in_flight != 0 || o->staged_at != o->staged_count ||
 			!rte_ring_empty(o->channel->forward))
 			return false;

@@ -9,6 +9,7 @@
 #include "dataplane/transport.h"
 
 struct arena;
+struct losses;
 
 // How the workers of a job reach each other.
 struct crossing_network {
@@ -31,6 +32,9 @@ struct crossing {
 	uint32_t *outlet_to, *inlet_from; // workers of the plan
 	struct channel **outlet_channel, **inlet_channel;
 	const struct receiver **inlet_receiver;
+	const struct losses *losses; // NULL: none are looked for
+	uint32_t losses_seen;
+	struct transport *transport; // while it takes part
 };
 
 // Room for so many channels and sessions.  Returns 0 or -ENOMEM.
@@ -45,6 +49,9 @@ void crossing_add_inlet(struct crossing *c, struct channel *channel,
 // Begin and end to take part.  Thread: the worker.
 void crossing_enter(struct crossing *c, struct transport *transport);
 void crossing_leave(struct crossing *c, struct transport *transport);
+
+// Let go of workers that are lost. Once a step.  Thread: the worker.
+void crossing_tend(struct crossing *c);
 
 // All that was sent has come to the other nodes.  Thread: the worker.
 bool crossing_is_idle(const struct crossing *c);

@@ -31,8 +31,16 @@ static uint64_t count_lines(const uint8_t *p, const uint8_t *limit)
 }
 
 // The RFC's grammar byte by byte, for rows too large to keep; scan() below is the same, faster.
-enum skip { SKIP_NONE, SKIP_START, SKIP_PLAIN, SKIP_QUOTED, SKIP_QUOTE, SKIP_CR, SKIP_BROKEN,
-	SKIP_END };
+enum skip {
+	SKIP_NONE,
+	SKIP_START,
+	SKIP_PLAIN,
+	SKIP_QUOTED,
+	SKIP_QUOTE,
+	SKIP_CR,
+	SKIP_BROKEN,
+	SKIP_END
+};
 
 static enum skip skip_byte(enum skip state, uint8_t byte)
 {

@@ -47,7 +47,7 @@ struct csv_reader {
 };
 
 enum csv_status {
-	CSV_ROW, // a row; valid as long as the window
+	CSV_ROW,  // a row; valid as long as the window
 	CSV_MORE, // move [at, limit) to the window's start, append at least a byte or set `last`
 	CSV_END
 };

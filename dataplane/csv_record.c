@@ -164,13 +164,15 @@ uint32_t csv_record(const struct csv_layout *layout, const struct csv_row *row, 
 		enum weir_type type = schema->fields[i].type;
 		if (field->length == 0 && !field->quoted)
 			continue;
-		int error = type == WEIR_STRING  ? set_string(&b, i, field)
-			    : type == WEIR_BYTES ? set_bytes(&b, i, field)
-						 : set_number(&b, i, field, layout->times);
+		int error = type == WEIR_STRING ? set_string(&b, i, field)
+			: type == WEIR_BYTES    ? set_bytes(&b, i, field)
+						: set_number(&b, i, field, layout->times);
 		if (error != 0)
-			return reject(ret_reject, error == -ERANGE   ? WEIR_DROP_OUT_OF_RANGE
-						  : error == -EILSEQ ? WEIR_DROP_INVALID_UTF8
-								     : WEIR_DROP_WRONG_TYPE, i);
+			return reject(ret_reject,
+				error == -ERANGE           ? WEIR_DROP_OUT_OF_RANGE
+					: error == -EILSEQ ? WEIR_DROP_INVALID_UTF8
+							   : WEIR_DROP_WRONG_TYPE,
+				i);
 	}
 	uint32_t length = record_end(&b);
 	return length != 0 ? length : reject(ret_reject, WEIR_DROP_TOO_LARGE, CSV_NO_FIELD);

@@ -12,7 +12,8 @@
 #define NS_PER_MS 1000000
 
 static_assert(CSV_VALUE_BYTES > VALUE_TEXT_BYTES && CSV_VALUE_BYTES > DECIMAL_TEXT_BYTES &&
-	CSV_VALUE_BYTES > TIME_TEXT_BYTES, "any fixed-size value fits, and a separator");
+		CSV_VALUE_BYTES > TIME_TEXT_BYTES,
+	"any fixed-size value fits, and a separator");
 
 static const uint8_t special[256] = {[','] = 1, ['"'] = 1, ['\n'] = 1, ['\r'] = 1};
 

@@ -73,6 +73,18 @@ void engine_abort(struct engine *e)
 	e->attached = false;
 }
 
+void engine_lose(struct engine *e, uint32_t first, uint32_t count, uint64_t incarnation, bool alone)
+{
+	struct losses *losses = &e->control.losses;
+	for (uint32_t w = first; w < first + count && w < losses->workers; w++) {
+		atomic_store_explicit(&losses->of[w].incarnation, incarnation,
+			memory_order_release);
+		if (alone)
+			atomic_store_explicit(&losses->of[w].alone, true, memory_order_release);
+	}
+	atomic_fetch_add_explicit(&losses->count, 1, memory_order_release);
+}
+
 static enum task_outcome outcome_of(struct task *t)
 {
 	return atomic_load_explicit(&t->outcome_seen, memory_order_acquire);
@@ -117,10 +129,22 @@ enum engine_state engine_poll(struct engine *e)
 	return e->interrupted ? ENGINE_INTERRUPTED : ENGINE_FINISHED;
 }
 
+// Of two instances of a task the owner's output and figures are the job's. Thread: agent, which is
+// the one that tells of losses.
+static bool engine_counts(const struct engine *e, uint32_t task)
+{
+	const struct plan_task *planned = &e->config.plan->tasks[task];
+	if (planned->standing != PLAN_REPLICA)
+		return true;
+	uint32_t worker = e->config.plan->tasks[planned->twin].worker;
+	return atomic_load_explicit(&e->control.losses.of[worker].incarnation,
+		       memory_order_relaxed) != 0;
+}
+
 int engine_publish(struct engine *e)
 {
 	for (uint32_t t = 0; t < e->task_count; t++) {
-		for (uint32_t i = 0; i < e->tasks[t].link_count; i++) {
+		for (uint32_t i = 0; engine_counts(e, t) && i < e->tasks[t].link_count; i++) {
 			struct chain_link *link = &e->tasks[t].links[i];
 			if (link->kind->publish == NULL)
 				continue;
@@ -235,7 +259,7 @@ void engine_figures(const struct engine *e, uint32_t operator_index,
 	struct engine_figures figures = {0};
 	int64_t busy_ns = 0, blocked_ns = 0;
 	for (uint32_t t = 0; t < e->task_count; t++) {
-		for (uint32_t i = 0; i < e->tasks[t].link_count; i++) {
+		for (uint32_t i = 0; engine_counts(e, t) && i < e->tasks[t].link_count; i++) {
 			if (e->tasks[t].links[i].operator_index != operator_index)
 				continue;
 			add_counters(e, &figures, &e->tasks[t], i);
@@ -275,7 +299,7 @@ void engine_report(const struct engine *e, uint32_t operator_index, struct weir_
 	if (is_running(e))
 		return;
 	for (uint32_t t = 0; t < e->task_count; t++) {
-		for (uint32_t i = 0; i < e->tasks[t].link_count; i++) {
+		for (uint32_t i = 0; engine_counts(e, t) && i < e->tasks[t].link_count; i++) {
 			const struct chain_link *link = &e->tasks[t].links[i];
 			if (link->operator_index == operator_index && link->kind->report != NULL)
 				link->kind->report(link->self, reporter);

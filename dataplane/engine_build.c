@@ -13,7 +13,7 @@ enum { LINK_BYTES = 12 << 20, LOG_ENTRIES = 1 << 18 };
 // Of each snapshot's room: most states fit, and then no snapshot waits for memory to be cleared.
 enum { SNAPSHOT_TOUCHED_BYTES = 2 << 20, PAGE_BYTES = 4096 };
 
-static int no_memory(struct engine *e, const char *what, uint64_t bytes)
+int engine_no_memory(struct engine *e, const char *what, uint64_t bytes)
 {
 	snprintf(e->error, sizeof(e->error),
 		"not enough memory for %s (%" PRIu64 " MiB); lower workers.state_memory, "
@@ -35,10 +35,10 @@ static int build_tables(struct engine *e)
 		(plan->task_count + 1) * (sizeof(struct task) + 256) +
 		ends *
 			(sizeof(struct channel) + sizeof(struct sender) + sizeof(struct receiver) +
-				64) +
-		(1 << 16);
+				sizeof(struct follower) + 64) +
+		plan->worker_count * sizeof(struct loss) + (1 << 16);
 	if (arena_create(&e->tables, bytes, -1, false) != 0)
-		return no_memory(e, "the job's tables", bytes);
+		return engine_no_memory(e, "the job's tables", bytes);
 	e->checkpoint.control = &e->control;
 	e->checkpoint.interval_ns = plan->recovery ? plan->checkpoint_interval_ns : 0;
 	e->task_count = plan->task_count;
@@ -51,13 +51,16 @@ static int build_tables(struct engine *e)
 	e->receivers = table(e, e->channel_count, sizeof(*e->receivers));
 	e->sender_of = table(e, e->channel_count, sizeof(*e->sender_of));
 	e->receiver_of = table(e, e->channel_count, sizeof(*e->receiver_of));
-	VERIFY(e->receiver_of != NULL);
+	e->followers = table(e, e->channel_count, sizeof(*e->followers));
+	e->control.losses.workers = plan->worker_count;
+	e->control.losses.of = table(e, plan->worker_count, sizeof(*e->control.losses.of));
+	VERIFY(e->control.losses.of != NULL);
 	return 0;
 }
 
 // Whose memory a channel's credit is: the receiving worker's, or the sending one's towards another
 // node. NULL: no sender of this node needs any.
-static struct engine_worker *frames_of(const struct engine *e, uint32_t channel)
+struct engine_worker *engine_frames_of(const struct engine *e, uint32_t channel)
 {
 	const struct plan_channel *planned = &e->config.plan->channels[channel];
 	if (!engine_owns(e, planned->from))
@@ -70,7 +73,7 @@ static uint32_t frames_needed(const struct engine *e, const struct engine_worker
 	const struct job_plan *plan = e->config.plan;
 	uint32_t frames = 0;
 	for (uint32_t c = 0; c < plan->channel_count; c++)
-		if (frames_of(e, c) == w)
+		if (engine_frames_of(e, c) == w)
 			frames += plan->channel_frames + CHANNEL_CONTROL_FRAMES;
 	return frames;
 }
@@ -91,7 +94,7 @@ static int build_frames(struct engine *e, struct engine_worker *w)
 		w->frames = rte_pktmbuf_pool_create(name, frames, 0, 0, room, SOCKET_ID_ANY);
 	if (w->frames != NULL)
 		return 0;
-	no_memory(e, "frames", (uint64_t)frames * room);
+	engine_no_memory(e, "frames", (uint64_t)frames * room);
 	return -ENOBUFS;
 }
 
@@ -105,17 +108,19 @@ static int build_all_frames(struct engine *e)
 	return error;
 }
 
-static uint64_t task_bytes(const struct job_plan *plan, const struct plan_task *task)
+static uint64_t task_bytes(const struct engine *e, uint32_t index)
 {
+	const struct job_plan *plan = e->config.plan;
+	const struct plan_task *task = &plan->tasks[index];
 	uint64_t bytes = (uint64_t)LINK_BYTES * (task->step_count + 1);
 	for (uint32_t i = 0; i < task->edge_count; i++)
 		bytes += task->edges[i].channel_count *
 			(plan->recovery ? plan->channel_retention_bytes + plan->frame_bytes + 4096
 					: 4096);
 	bytes += task->input_count * (uint64_t)(CHANNEL_FRAMES_MAX * 32 + 8192);
-	if (plan->recovery)
+	if (plan->recovery || task->standing != PLAN_SINGLE)
 		bytes += LOG_ENTRIES * sizeof(struct order_entry);
-	return bytes;
+	return bytes + engine_replica_bytes(e, index);
 }
 
 static uint64_t worker_bytes(const struct engine *e, uint32_t index)
@@ -124,7 +129,7 @@ static uint64_t worker_bytes(const struct engine *e, uint32_t index)
 	uint64_t bytes = plan->worker_state_bytes + (1 << 20);
 	for (uint32_t t = 0; t < plan->task_count; t++)
 		if (engine_is_on(e, t, index))
-			bytes += task_bytes(plan, &plan->tasks[t]) + 64;
+			bytes += task_bytes(e, t) + 64;
 	return bytes + engine_crossing_bytes(e, index);
 }
 
@@ -165,12 +170,12 @@ static int build_worker(struct engine *e, uint32_t index)
 		tasks += engine_is_on(e, t, index);
 	int node = e->config.worker_nodes == NULL ? -1 : e->config.worker_nodes[index];
 	if (arena_create(&w->arena, bytes, node, e->config.lazy) != 0)
-		return no_memory(e, "a worker's state and buffers", bytes);
+		return engine_no_memory(e, "a worker's state and buffers", bytes);
 	bytes = snapshot_bytes(e, index);
 	if (bytes != 0 && arena_create(&w->snapshots, bytes, node, true) != 0)
-		return no_memory(e, "the snapshots of a worker's tasks", bytes);
+		return engine_no_memory(e, "the snapshots of a worker's tasks", bytes);
 	if (pool_create(&w->state, &w->arena, plan->worker_state_bytes) != 0)
-		return no_memory(e, "a worker's state", plan->worker_state_bytes);
+		return engine_no_memory(e, "a worker's state", plan->worker_state_bytes);
 	w->worker.tasks = arena_alloc(&w->arena, (tasks + 1) * sizeof(struct task *), 64);
 	w->worker.loads = arena_alloc(&w->arena, (tasks + 1) * sizeof(struct worker_load), 64);
 	w->worker.loads_shown =
@@ -178,65 +183,6 @@ static int build_worker(struct engine *e, uint32_t index)
 	w->worker.checkpoint = plan->recovery ? &e->checkpoint : NULL;
 	w->worker.work = arena_alloc(&w->arena, (tasks + 1) * sizeof(uint32_t), 64);
 	return 0;
-}
-
-static uint32_t record_bytes(const struct weir_schema *schema)
-{
-	return schema->has_text ? 0 : (schema->fixed_bytes + 7) & ~7u;
-}
-
-// Either end may be on another node; then the transport stands in its place.
-static int build_channel(struct engine *e, uint32_t c)
-{
-	const struct job_plan *plan = e->config.plan;
-	const struct plan_channel *planned = &plan->channels[c];
-	struct sender *s = e->sender_of[c];
-	struct receiver *r = e->receiver_of[c];
-	if (s == NULL && r == NULL)
-		return 0;
-	struct channel_config config = {
-		.id = c,
-		.job = plan->id,
-		.plan_version = plan->version,
-		.frame_bytes = engine_frame_bytes(e, c),
-		.frames = plan->channel_frames,
-		.record_bytes = record_bytes(planned->schema),
-		.retention_bytes = plan->recovery ? plan->channel_retention_bytes : 0,
-		.checksum = WEIR_ASSERT || s == NULL || r == NULL,
-	};
-	struct engine_worker *home = engine_worker_of(e, r != NULL ? planned->to : planned->from);
-	int error = channel_create(&e->channels[c], &config, &home->arena);
-	if (error == 0 && s != NULL)
-		error = sender_create(s, &e->channels[c], frames_of(e, c)->frames,
-			&engine_worker_of(e, planned->from)->arena);
-	if (error == 0 && s != NULL)
-		s->incarnation = e->config.incarnation;
-	if (error == 0 && r != NULL) {
-		receiver_create(r, &e->channels[c]);
-		r->expect.incarnation = e->config.incarnation;
-	}
-	return error == 0 ? 0 : no_memory(e, "a channel", config.retention_bytes);
-}
-
-// Ends stand where their tasks expect them: senders by edge, receivers by input.
-static int build_channels(struct engine *e)
-{
-	const struct job_plan *plan = e->config.plan;
-	struct sender *s = e->senders;
-	struct receiver *r = e->receivers;
-	for (uint32_t t = 0; t < plan->task_count; t++) {
-		if (!engine_owns(e, t))
-			continue;
-		for (uint32_t i = 0; i < plan->tasks[t].edge_count; i++)
-			for (uint32_t c = 0; c < plan->tasks[t].edges[i].channel_count; c++)
-				e->sender_of[plan->tasks[t].edges[i].channels[c]] = s++;
-		for (uint32_t i = 0; i < plan->tasks[t].input_count; i++)
-			e->receiver_of[plan->tasks[t].inputs[i]] = r++;
-	}
-	int error = 0;
-	for (uint32_t c = 0; c < plan->channel_count && error == 0; c++)
-		error = build_channel(e, c);
-	return error;
 }
 
 struct task_config engine_task_config(struct engine *e, uint32_t task)
@@ -263,7 +209,9 @@ struct task_config engine_task_config(struct engine *e, uint32_t task)
 
 static int build_task(struct engine *e, uint32_t task)
 {
+	struct replica_config replica;
 	struct task_config config = engine_task_config(e, task);
+	config.replica = engine_replica_config(e, task, &replica);
 	struct worker *w = &engine_worker_of(e, task)->worker;
 	e->checkpoint.tasks[e->checkpoint.task_count++] = &e->tasks[task];
 	w->tasks[w->task_count++] = &e->tasks[task];
@@ -326,7 +274,7 @@ static int build_shared(struct engine *e)
 	if (source == NULL)
 		return 0;
 	if (arena_create(&e->shared, source->shared_bytes + 4096, -1, true) != 0)
-		return no_memory(e, "a source's rows", source->shared_bytes);
+		return engine_no_memory(e, "a source's rows", source->shared_bytes);
 	int error = engine_share(source, kind, &e->shared);
 	if (error != 0)
 		snprintf(e->error, sizeof(e->error), "%s: its rows could not be laid out in memory",
@@ -349,7 +297,7 @@ int engine_build(struct engine *e)
 	if (error == 0)
 		error = build_shared(e);
 	if (error == 0)
-		error = build_channels(e);
+		error = engine_build_channels(e);
 	if (error == 0)
 		error = engine_build_crossings(e);
 	if (error == 0)
@@ -380,6 +328,7 @@ void engine_dismantle(struct engine *e)
 	for (uint32_t c = 0; c < e->channel_count; c++)
 		if (e->sender_of[c] != NULL || e->receiver_of[c] != NULL)
 			channel_drain(&e->channels[c], e->sender_of[c], e->receiver_of[c]);
+	engine_drain_replicas(e);
 	for (uint32_t w = 0; w < e->worker_count && e->workers != NULL; w++) {
 		rte_mempool_free(e->workers[w].frames);
 		arena_destroy(&e->workers[w].arena);

@@ -50,7 +50,8 @@ uint32_t engine_frame_bytes(const struct engine *e, uint32_t channel)
 // Both ends say what a record needs at least; one with longer texts is told of when it comes.
 static int check_records(struct engine *e, uint32_t channel)
 {
-	uint32_t needed = e->config.plan->channels[channel].schema->fixed_bytes;
+	const struct weir_schema *schema = e->config.plan->channels[channel].schema;
+	uint32_t needed = schema == NULL ? FRAME_LOG_ENTRY_BYTES : schema->fixed_bytes;
 	uint32_t most = engine_frame_bytes(e, channel) - FRAME_HEADER_BYTES;
 	if (needed <= most)
 		return 0;
@@ -87,8 +88,10 @@ static int create_crossing(struct engine *e, uint32_t index)
 	if (channels == 0)
 		return 0;
 	w->worker.crossing = &w->crossing;
-	return crossing_create(&w->crossing, e->config.network, own, channels,
+	int error = crossing_create(&w->crossing, e->config.network, own, channels,
 		e->config.plan->worker_count, &w->arena);
+	w->crossing.losses = &e->control.losses;
+	return error;
 }
 
 int engine_build_crossings(struct engine *e)

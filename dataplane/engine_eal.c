@@ -66,8 +66,9 @@ int engine_eal_start_over(void)
 	char **arguments = getenv(SMALL_PAGES) == NULL ? arguments_create() : NULL;
 	if (arguments == NULL)
 		return -ENOMEM;
-	fprintf(stderr, "weir: others took the huge pages, or they are not allowed here; DPDK goes "
-			"on without, and frames cost more time\n");
+	fprintf(stderr,
+		"weir: others took the huge pages, or they are not allowed here; DPDK goes "
+		"on without, and frames cost more time\n");
 	fflush(NULL);
 	setenv(SMALL_PAGES, "1", 1);
 	execv("/proc/self/exe", arguments);

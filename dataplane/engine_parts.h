@@ -36,8 +36,9 @@ struct engine {
 	struct receiver *receivers; // of its tasks, each task's in order of its inputs
 	struct sender **sender_of;  // by channel; NULL: that end is on another node
 	struct receiver **receiver_of;
-	struct arena shared; // sources' shared memory
-	struct arena tables; // all of the above
+	struct follower *followers; // of its tasks' senders
+	struct arena shared;        // sources' shared memory
+	struct arena tables;        // all of the above
 	int64_t started_ns, ended_ns;
 	bool interrupted;
 	char error[512];
@@ -67,9 +68,27 @@ static inline struct engine_worker *engine_worker_of(const struct engine *e, uin
 int engine_build(struct engine *e);
 void engine_dismantle(struct engine *e);
 
+int engine_no_memory(struct engine *e, const char *what, uint64_t bytes); // says so in e->error
+// Whose memory a channel's credit is; NULL: no end of this node needs any.
+struct engine_worker *engine_frames_of(const struct engine *e, uint32_t channel);
+
+// dataplane/engine_channels.c
+int engine_build_channels(struct engine *e);
+
 // dataplane/engine_crossing.c
 uint64_t engine_crossing_bytes(const struct engine *e, uint32_t index); // of a worker's arena
 uint32_t engine_frame_bytes(const struct engine *e, uint32_t channel);
 int engine_build_crossings(struct engine *e); // 0, or -errno with the reason in e->error
+
+// dataplane/engine_replicas.c
+bool engine_is_followed(const struct engine *e, uint32_t channel);    // its frames go by followers
+uint64_t engine_replica_bytes(const struct engine *e, uint32_t task); // of its worker's arena
+// The sender of an edge's channel, its followers from *next on.  Returns 0 or -ENOMEM.
+int engine_create_followed(struct engine *e, const struct plan_edge *edge, uint32_t index,
+	struct follower **next);
+// Fill in what the task's other instance needs to know; NULL when there is none.
+const struct replica_config *engine_replica_config(struct engine *e, uint32_t task,
+	struct replica_config *config);
+void engine_drain_replicas(struct engine *e); // give all mbufs back
 
 struct task_config engine_task_config(struct engine *e, uint32_t task);

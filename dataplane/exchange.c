@@ -142,7 +142,7 @@ void exchange_flush(struct exchange *x, int64_t now_ns, int64_t max_age_ns)
 {
 	for (uint32_t i = 0; i < x->sender_count; i++) {
 		struct sender *s = &x->senders[i];
-		if (s->resend != s->next_number)
+		if (s->follower_count == 0 && s->resend != s->next_number)
 			sender_resend(s);
 		if (s->items != 0 && now_ns - s->opened_ns >= max_age_ns)
 			sender_flush(s);

@@ -12,9 +12,8 @@ enum { KEY_BYTES_MAX = 4096, AHEAD_BYTES = 1024, LINE_BYTES = 64 };
 static enum weir_flow too_large(struct weir_context *ctx, uint32_t bytes, const struct sender *s)
 {
 	bool helps = bytes <= FRAME_BYTES_MAX - FRAME_HEADER_BYTES;
-	return weir_fail(ctx,
-		"a record of %u bytes is larger than the %u that a frame holds; %s", bytes,
-		s->channel->config.frame_bytes - FRAME_HEADER_BYTES,
+	return weir_fail(ctx, "a record of %u bytes is larger than the %u that a frame holds; %s",
+		bytes, s->channel->config.frame_bytes - FRAME_HEADER_BYTES,
 		helps ? "raise exchange.frame"
 		      : "leave fields out (60KiB is the most for exchange.frame)");
 }
@@ -46,8 +45,8 @@ static uint64_t record_key_hash(const struct exchange_edge *edge, const uint8_t 
 	uint8_t key[KEY_BYTES_MAX];
 	if (edge->channel_count == 1)
 		return 0;
-	uint32_t bytes = key_encode(plan->input, plan->keys, plan->key_count, record, key,
-		sizeof(key));
+	uint32_t bytes =
+		key_encode(plan->input, plan->keys, plan->key_count, record, key, sizeof(key));
 	return key_hash(key, bytes < sizeof(key) ? bytes : (uint32_t)sizeof(key));
 }
 
@@ -300,8 +299,8 @@ static inline __attribute__((always_inline)) enum weir_flow send_moves(struct ex
 	static enum weir_flow name(struct exchange_edge *edge, struct weir_context *ctx,           \
 		struct weir_batch *in)                                                             \
 	{                                                                                          \
-		return in->form == WEIR_PACKED ? send_moves(edge, ctx, in, moves) :                \
-						 send_any(edge, ctx, in);                          \
+		return in->form == WEIR_PACKED ? send_moves(edge, ctx, in, moves)                  \
+					       : send_any(edge, ctx, in);                          \
 	}
 MOVES_KERNEL(send_one, 1)
 MOVES_KERNEL(send_two, 2)

@@ -11,8 +11,9 @@
 #include "state/utf8.h"
 
 static_assert(EXPRESSION_CAST_TEXT_BYTES >= VALUE_TEXT_BYTES &&
-	EXPRESSION_CAST_TEXT_BYTES >= DECIMAL_TEXT_BYTES &&
-	EXPRESSION_CAST_TEXT_BYTES >= TIME_TEXT_BYTES, "the text of any value fits");
+		EXPRESSION_CAST_TEXT_BYTES >= DECIMAL_TEXT_BYTES &&
+		EXPRESSION_CAST_TEXT_BYTES >= TIME_TEXT_BYTES,
+	"the text of any value fits");
 
 // Where character `index` of a string begins, or its end; of bytes, where byte `index` is.
 static const uint8_t *character(const struct weir_slice *s, bool bytes, uint64_t index)
@@ -66,9 +67,9 @@ struct weir_column eval_text(struct eval *e, const struct node *n, struct slot *
 		if (n->op == NODE_LENGTH)
 			((int64_t *)slot->data)[i] = characters(s, bytes);
 		else
-			((struct weir_slice *)slot->data)[i] = substring(s, bytes,
-				COLUMN_AT(int64_t, &args[1], i),
-				count == 3 ? COLUMN_AT(int64_t, &args[2], i) : INT64_MAX);
+			((struct weir_slice *)slot->data)[i] =
+				substring(s, bytes, COLUMN_AT(int64_t, &args[1], i),
+					count == 3 ? COLUMN_AT(int64_t, &args[2], i) : INT64_MAX);
 	}
 	return (struct weir_column){slot->data, slot->nulls, node_bytes(n->type)};
 }
@@ -193,8 +194,11 @@ struct weir_column eval_cast(struct eval *e, const struct node *n, struct slot *
 	const struct node *child = eval_child(e, n, 0);
 	struct weir_column a = eval_node(e, child);
 	uint32_t from_bytes = node_bytes(child->type), bytes = node_bytes(n->type);
-	struct cast c = {.from = child->type, .to = n->type, .from_scale = child->scale,
-		.scale = n->scale, .precision = n->precision};
+	struct cast c = {.from = child->type,
+		.to = n->type,
+		.from_scale = child->scale,
+		.scale = n->scale,
+		.precision = n->precision};
 	for (uint32_t i = 0; i < e->count; i++) {
 		union node_value in = {0}, out = {0};
 		if (a.nulls == NULL || !a.nulls[i]) {
@@ -202,9 +206,10 @@ struct weir_column eval_cast(struct eval *e, const struct node *n, struct slot *
 			c.text = slot->scratch + (size_t)i * EXPRESSION_CAST_TEXT_BYTES;
 			int rc = cast(&c, &in, &out);
 			if (rc != 0)
-				eval_fault(e, i, rc == -ERANGE   ? WEIR_DROP_OUT_OF_RANGE
-						 : rc == -EILSEQ ? WEIR_DROP_INVALID_UTF8
-								 : WEIR_DROP_WRONG_TYPE);
+				eval_fault(e, i,
+					rc == -ERANGE           ? WEIR_DROP_OUT_OF_RANGE
+						: rc == -EILSEQ ? WEIR_DROP_INVALID_UTF8
+								: WEIR_DROP_WRONG_TYPE);
 		}
 		memcpy((uint8_t *)slot->data + (size_t)i * bytes, &out, bytes);
 	}

@@ -68,8 +68,7 @@ OVERFLOWS(modulo_int64)
 	return y == 0;
 }
 
-#define DECIMALS(name)                                                                             \
-	static bool name(__int128 x, __int128 y, uint32_t shift, __int128 *z)
+#define DECIMALS(name) static bool name(__int128 x, __int128 y, uint32_t shift, __int128 *z)
 
 DECIMALS(add_decimal)
 {
@@ -157,11 +156,11 @@ static bool real(enum node_op op, double x, double y, double *z)
 {
 	if ((op == NODE_DIVIDE || op == NODE_MODULO) && y == 0)
 		return true;
-	*z = op == NODE_ADD        ? x + y
-	     : op == NODE_SUBTRACT ? x - y
-	     : op == NODE_MULTIPLY ? x * y
-	     : op == NODE_DIVIDE   ? x / y
-				   : fmod(x, y);
+	*z = op == NODE_ADD           ? x + y
+		: op == NODE_SUBTRACT ? x - y
+		: op == NODE_MULTIPLY ? x * y
+		: op == NODE_DIVIDE   ? x / y
+				      : fmod(x, y);
 	return !isfinite(*z);
 }
 
@@ -430,8 +429,12 @@ int expression_state_create(const struct expression *x, struct arena *arena,
 struct weir_column expression_eval(const struct expression *x, struct expression_state *state,
 	const struct weir_column *columns, uint32_t count, uint8_t *errors)
 {
-	struct eval e = {.x = x, .state = state, .columns = columns, .count = count,
-		.errors = errors, .active = all_null};
+	struct eval e = {.x = x,
+		.state = state,
+		.columns = columns,
+		.count = count,
+		.errors = errors,
+		.active = all_null};
 	ASSERT(count <= BATCH_ROWS_MAX);
 	return eval_node(&e, &x->nodes[x->root]);
 }

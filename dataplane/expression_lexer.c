@@ -34,8 +34,9 @@ static void quoted(struct lexer *lexer, struct token *t, char quote)
 		*lexer->room++ = *p;
 	}
 	if (!closed)
-		return bad(t, quote == '"' ? "a name without its closing \"" :
-			"a text without its closing '");
+		return bad(t,
+			quote == '"' ? "a name without its closing \""
+				     : "a text without its closing '");
 	t->text_length = (uint32_t)(lexer->room - t->text);
 	t->kind = quote == '"' ? TOKEN_QUOTED : TOKEN_STRING;
 	t->length = (uint32_t)(p - lexer->source) - t->position;

@@ -76,8 +76,8 @@ struct expression {
 static inline uint32_t node_bytes(uint8_t type)
 {
 	return type == WEIR_BOOL                                                    ? 1
-	       : type == WEIR_DECIMAL || type == WEIR_STRING || type == WEIR_BYTES ? 16
-									      : 8;
+		: type == WEIR_DECIMAL || type == WEIR_STRING || type == WEIR_BYTES ? 16
+										    : 8;
 }
 
 enum token_kind {
@@ -95,8 +95,8 @@ enum token_kind {
 struct token {
 	enum token_kind kind;
 	uint32_t position;
-	uint32_t length;   // in the source text
-	const char *text;  // NAME, SYMBOL: in the source; else unquoted, in the lexer's room
+	uint32_t length;  // in the source text
+	const char *text; // NAME, SYMBOL: in the source; else unquoted, in the lexer's room
 	uint32_t text_length;
 	__int128 digits;
 	uint8_t precision, scale;

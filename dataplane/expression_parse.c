@@ -27,8 +27,8 @@ uint16_t compiler_fail(struct compiler *c, uint32_t position, const char *format
 	if (c->failed)
 		return NODE_NONE;
 	c->failed = true;
-	int used = snprintf(c->error, c->error_bytes, "at character %u: ",
-		character_at(c->lexer.source, position));
+	int used = snprintf(c->error, c->error_bytes,
+		"at character %u: ", character_at(c->lexer.source, position));
 	if (used < 0 || (uint32_t)used >= c->error_bytes)
 		return NODE_NONE;
 	va_list args;
@@ -47,8 +47,7 @@ static void next(struct compiler *c)
 
 static bool at_word(const struct compiler *c, const char *word)
 {
-	return !c->failed && c->token.kind == TOKEN_NAME &&
-		c->token.text_length == strlen(word) &&
+	return !c->failed && c->token.kind == TOKEN_NAME && c->token.text_length == strlen(word) &&
 		strncasecmp(c->token.text, word, c->token.text_length) == 0;
 }
 

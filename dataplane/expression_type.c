@@ -56,9 +56,10 @@ static uint16_t fail_types(struct compiler *c, uint32_t position, const char *wh
 	uint16_t b)
 {
 	char left[32], right[32];
-	return compiler_fail(c, position, "%s %s and %s; turn one into the other's type with"
-		" cast(… as …)", what, name_of(c, a, left, sizeof(left)),
-		name_of(c, b, right, sizeof(right)));
+	return compiler_fail(c, position,
+		"%s %s and %s; turn one into the other's type with"
+		" cast(… as …)",
+		what, name_of(c, a, left, sizeof(left)), name_of(c, b, right, sizeof(right)));
 }
 
 static uint16_t make(struct compiler *c, enum node_op op, uint32_t position, struct type type,
@@ -70,8 +71,13 @@ static uint16_t make(struct compiler *c, enum node_op op, uint32_t position, str
 		return compiler_fail(c, position, "more than %d parts; split the expression",
 			EXPRESSION_NODES_MAX);
 	struct node *n = at(c, c->x->node_count);
-	*n = (struct node){.op = op, .type = type.type, .precision = type.precision,
-		.scale = type.scale, .position = position, .first = NODE_NONE, .next = NODE_NONE};
+	*n = (struct node){.op = op,
+		.type = type.type,
+		.precision = type.precision,
+		.scale = type.scale,
+		.position = position,
+		.first = NODE_NONE,
+		.next = NODE_NONE};
 	for (uint32_t i = count; i-- > 0;) {
 		at(c, children[i])->next = n->first;
 		n->first = children[i];
@@ -79,8 +85,8 @@ static uint16_t make(struct compiler *c, enum node_op op, uint32_t position, str
 	return c->x->node_count++;
 }
 
-static uint16_t make_pair(struct compiler *c, enum node_op op, uint32_t position,
-	struct type type, uint16_t a, uint16_t b)
+static uint16_t make_pair(struct compiler *c, enum node_op op, uint32_t position, struct type type,
+	uint16_t a, uint16_t b)
 {
 	return make(c, op, position, type, (uint16_t[]){a, b}, 2);
 }
@@ -136,8 +142,8 @@ uint16_t type_timestamp_literal(struct compiler *c, uint32_t position, struct we
 			"`%.*s` is no time between 1678 and 2261; write it"
 			" as 2001-02-03T04:05:06Z",
 			(int)text.length, text.data);
-	return c->failed ? NODE_NONE : literal(c, position, timestamp,
-					       (union node_value){.integer = ns});
+	return c->failed ? NODE_NONE
+			 : literal(c, position, timestamp, (union node_value){.integer = ns});
 }
 
 // A literal takes on a wider numeric type, or null any type, on the spot.
@@ -205,7 +211,7 @@ static bool common(struct compiler *c, uint16_t a, uint16_t b, struct type *ret_
 		*ret_type = y;
 	else if (is_number(x.type) && is_number(y.type))
 		*ret_type = x.type == WEIR_FLOAT64 || y.type == WEIR_FLOAT64 ? float64
-			    : x.type == WEIR_INT64 && y.type == WEIR_INT64   ? int64
+			: x.type == WEIR_INT64 && y.type == WEIR_INT64       ? int64
 									     : wider(x, y);
 	else if (x.type == y.type || (text && (x.type == WEIR_TIMESTAMP || x.type == WEIR_BYTES)))
 		*ret_type = x;
@@ -278,8 +284,10 @@ static uint16_t decimal_arithmetic(struct compiler *c, enum node_op op, uint32_t
 		x = y = z;
 	}
 	if (scale > DECIMAL_DIGITS_MAX)
-		return compiler_fail(c, position, "the product has %u digits behind the point, more"
-			" than 38; cast one side to fewer", scale);
+		return compiler_fail(c, position,
+			"the product has %u digits behind the point, more"
+			" than 38; cast one side to fewer",
+			scale);
 	struct type type = {WEIR_DECIMAL, min8(precision, DECIMAL_DIGITS_MAX), (uint8_t)scale};
 	a = convert(c, a, x);
 	b = convert(c, b, y);
@@ -437,8 +445,10 @@ uint16_t type_call(struct compiler *c, struct token name, const uint16_t *args, 
 		return op == NODE_ABS ? call_abs(c, name.position, args[0])
 				      : call_text(c, op, name.position, args, count);
 	}
-	return compiler_fail(c, name.position, "there is no function `%.*s`; there are abs, cast,"
-		" coalesce, length, mod and substring", (int)name.text_length, name.text);
+	return compiler_fail(c, name.position,
+		"there is no function `%.*s`; there are abs, cast,"
+		" coalesce, length, mod and substring",
+		(int)name.text_length, name.text);
 }
 
 // What can be cast into what; a duration counts as int64.
@@ -449,8 +459,8 @@ static bool castable(uint8_t from, uint8_t to)
 	if (from == WEIR_STRING)
 		return true;
 	if (is_number(from))
-		return is_number(to) || (from == WEIR_INT64 && (to == WEIR_BOOL ||
-								       to == WEIR_TIMESTAMP));
+		return is_number(to) ||
+			(from == WEIR_INT64 && (to == WEIR_BOOL || to == WEIR_TIMESTAMP));
 	return (from == WEIR_BOOL || from == WEIR_TIMESTAMP || from == TYPE_DURATION) &&
 		to == WEIR_INT64;
 }
@@ -466,8 +476,10 @@ uint16_t type_cast(struct compiler *c, uint32_t position, uint16_t a,
 		return a;
 	type_print(field, into, sizeof(into));
 	if (!castable(at(c, a)->type, to.type))
-		return compiler_fail(c, position, "%s cannot be cast into %s; cast it into string"
-			" or int64 first", name_of(c, a, from, sizeof(from)), into);
+		return compiler_fail(c, position,
+			"%s cannot be cast into %s; cast it into string"
+			" or int64 first",
+			name_of(c, a, from, sizeof(from)), into);
 	return make(c, NODE_CAST, position, to, &a, 1);
 }
 
@@ -477,7 +489,8 @@ uint16_t type_result(struct compiler *c, uint16_t root)
 		return NODE_NONE;
 	struct type type = type_of(c, root);
 	if (type.type == TYPE_NULL)
-		return compiler_fail(c, 0, "the value is always null; give it a type with"
+		return compiler_fail(c, 0,
+			"the value is always null; give it a type with"
 			" cast(null as …)");
 	c->x->type.type = type.type == TYPE_DURATION ? WEIR_INT64 : (enum weir_type)type.type;
 	c->x->type.precision = type.precision;

@@ -9,7 +9,23 @@
 
 enum { FRAME_VERSION = 1, FRAME_HEADER_BYTES = 64, FRAME_BYTES_MAX = 60 << 10 };
 
-enum frame_type { FRAME_DATA = 1, FRAME_WATERMARK, FRAME_BARRIER, FRAME_END, FRAME_TYPE_LIMIT };
+// LOG: entries of a task's order log, on a channel of its own to the task's replica; the items are
+// the entries, as they lie in memory.
+enum frame_type {
+	FRAME_DATA = 1,
+	FRAME_WATERMARK,
+	FRAME_BARRIER,
+	FRAME_END,
+	FRAME_LOG,
+	FRAME_TYPE_LIMIT
+};
+enum { FRAME_LOG_ENTRY_BYTES = 24 };
+
+// Marks have credit of their own.
+static inline bool frame_is_mark(uint8_t type)
+{
+	return type != FRAME_DATA && type != FRAME_LOG;
+}
 
 // Little-endian, as it lies in the frame. Behind a link's headers it lies at any even address.
 struct frame_header {
@@ -38,6 +54,7 @@ struct frame_expect {
 	uint32_t plan_version;
 	uint64_t incarnation;
 	bool checksum; // frames of this channel carry a CRC and their items are walked
+	bool log;      // it is a log's channel
 };
 
 // Check a frame from outside this task.  Returns WEIR_DROP_COUNT when it is good, else the reason

@@ -22,14 +22,18 @@ void inlet_begin(struct inlet *i)
 	i->data_received = i->control_received = i->data_granted = i->control_granted = 0;
 }
 
-void inlet_message(struct inlet *i)
+void inlet_message(struct inlet *i, const struct session_message *message)
 {
+	struct channel *channel = i->channel;
 	i->asked = true;
+	if (message->incarnation > atomic_load_explicit(&channel->opened, memory_order_relaxed))
+		atomic_store_explicit(&channel->opened, message->incarnation,
+			memory_order_release); // pairs receiver_follow
 }
 
 static bool take_credit(struct inlet *i, struct rte_mbuf *frame)
 {
-	bool control = rte_pktmbuf_mtod(frame, struct frame_header *)->type != FRAME_DATA;
+	bool control = frame_is_mark(rte_pktmbuf_mtod(frame, struct frame_header *)->type);
 	uint32_t *held = control ? &i->control_held : &i->data_held;
 	if (*held >= (control ? (uint32_t)CHANNEL_CONTROL_FRAMES : i->channel->config.frames))
 		return false;
@@ -80,6 +84,13 @@ static bool is_worth(uint64_t limit, uint64_t granted, uint64_t received, uint32
 	return gain != 0 && (gain * 4 >= all || gain >= granted - received);
 }
 
+// What is consumed may change with every step, and is told less often.
+static bool is_news(const struct inlet *i, uint64_t snapshot, uint64_t answered, int64_t now_ns)
+{
+	return i->asked || answered != i->answered_told ||
+		(snapshot != i->snapshot_told && now_ns - i->told_ns >= i->channel->config.tell_ns);
+}
+
 static void grant(struct inlet *i, int64_t now_ns)
 {
 	uint32_t frames = i->channel->config.frames;
@@ -87,7 +98,9 @@ static void grant(struct inlet *i, int64_t now_ns)
 	uint64_t control = i->control_received + CHANNEL_CONTROL_FRAMES - i->control_held;
 	uint64_t snapshot = atomic_load_explicit(&i->channel->snapshot_number,
 		memory_order_acquire); // pairs the receiving task's snapshot
-	if (!i->asked && snapshot == i->snapshot_told &&
+	uint64_t answered = atomic_load_explicit(&i->channel->answered,
+		memory_order_acquire); // pairs receiver_expect
+	if (!is_news(i, snapshot, answered, now_ns) &&
 		!is_worth(data, i->data_granted, i->data_received, frames) &&
 		!is_worth(control, i->control_granted, i->control_received, CHANNEL_CONTROL_FRAMES))
 		return;
@@ -99,13 +112,17 @@ static void grant(struct inlet *i, int64_t now_ns)
 		.data_limit = data,
 		.control_limit = control,
 		.snapshot_number = snapshot,
-		.wanted = i->receiver->next_number};
+		.wanted = i->receiver == NULL ? 0 : i->receiver->next_number,
+		.incarnation = answered,
+		.from = atomic_load_explicit(&i->channel->wanted, memory_order_relaxed)};
 	if (!session_tell(i->session, &message, now_ns))
 		return;
 	i->asked = false;
 	i->data_granted = data;
 	i->control_granted = control;
 	i->snapshot_told = snapshot;
+	i->answered_told = answered;
+	i->told_ns = now_ns;
 	i->stats.grants++;
 }
 

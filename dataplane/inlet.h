@@ -22,11 +22,12 @@ struct inlet_stats {
 struct inlet {
 	struct channel *channel;
 	struct session *session;
-	const struct receiver *receiver;
+	const struct receiver *receiver;          // NULL: of a log
 	bool asked;                               // to grant, whatever was granted before
 	uint64_t data_received, control_received; // since the session began
 	uint64_t data_granted, control_granted;   // limits last told
-	uint64_t snapshot_told;
+	uint64_t snapshot_told, answered_told;
+	int64_t told_ns;                  // when
 	uint32_t data_held, control_held; // frames in the channel
 	struct inlet_stats stats;
 };
@@ -38,7 +39,7 @@ void inlet_create(struct inlet *i, struct channel *channel, const struct receive
 void inlet_begin(struct inlet *i);
 
 // The other end asks for credit.
-void inlet_message(struct inlet *i);
+void inlet_message(struct inlet *i, const struct session_message *message);
 
 // Frames of the channel, in order, their data at the header.  Returns how many had no credit and
 // were freed.

@@ -27,8 +27,9 @@ struct plan_edge {
 	uint32_t key_count;
 	uint32_t channel_count; // HASH: group g goes to channels[g * channel_count >> group_bits]
 	const uint32_t *channels;
-	const uint32_t *twins; // beside each of them the one to the consumer's replica, or PLAN_NONE;
-			       // NULL: no consumer has one
+	const uint32_t
+		*twins; // beside each of them the one to the consumer's replica, or PLAN_NONE;
+			// NULL: no consumer has one
 };
 
 enum { PLAN_STEPS_MAX = 15 }; // of a task
@@ -47,15 +48,16 @@ struct plan_task {
 	const struct plan_edge *edges;
 	uint32_t input_count;
 	const uint32_t *inputs; // channels, from primaries
-	const uint32_t *standby_inputs; // beside each of them the one from the producer's replica, or
-					// PLAN_NONE; NULL: no producer has one
+	const uint32_t
+		*standby_inputs; // beside each of them the one from the producer's replica, or
+				 // PLAN_NONE; NULL: no producer has one
 	enum plan_standing standing;
 	uint32_t twin; // task; of a replicated one
 	uint32_t log;  // the channel of its order log, from primary to replica
 };
 
 struct plan_channel {
-	uint32_t from, to; // tasks
+	uint32_t from, to;                // tasks
 	const struct weir_schema *schema; // NULL: it carries an order log
 };
 

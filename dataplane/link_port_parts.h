@@ -39,9 +39,9 @@ struct link_port {
 	atomic_uint peer_count;        // agent: write (release); queues: read (acquire)
 	char interface[16];            // the kernel's, "" for none
 	pthread_t watch;
-	atomic_bool watch_stop;        // agent: write (release); watch: read (acquire)
-	atomic_bool up;                // watch: write (release); any: read (acquire)
-	bool told_up;                  // queue 0's, as is what follows
+	atomic_bool watch_stop; // agent: write (release); watch: read (acquire)
+	atomic_bool up;         // watch: write (release); any: read (acquire)
+	bool told_up;           // queue 0's, as is what follows
 	int64_t now_ns, neighbours_due_ns;
 	uint32_t neighbours_seen;
 	struct neighbour_table neighbours;

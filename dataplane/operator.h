@@ -70,6 +70,7 @@ struct weir_context {
 	int64_t now_ns;      // time of this step
 	int64_t start_ns;    // when the job started; the same for all its tasks
 	int64_t deadline_ns; // produce sets it before it returns WEIR_IDLE
+	bool replays;        // produce: when is decided, so a source does not wait for its pace
 	uint64_t produced;   // produce adds the records it emitted, of all variants
 	uint32_t task_index, task_count;
 	struct arena *arena; // for create() only

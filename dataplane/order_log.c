@@ -43,6 +43,19 @@ void order_log_append(struct order_log *log, const struct order_entry *entry)
 	log->replay = ++log->next;
 }
 
+void order_log_follow(struct order_log *log, const struct order_entry *entry)
+{
+	VERIFY(!order_log_is_full(log));
+	*entry_at(log, log->next++) = *entry;
+	log->sealed = log->next;
+}
+
+const struct order_entry *order_log_at(const struct order_log *log, uint64_t index)
+{
+	ASSERT(index >= log->first && index < log->next);
+	return entry_at(log, index);
+}
+
 const struct order_entry *order_log_current(const struct order_log *log)
 {
 	ASSERT(order_log_replaying(log));
@@ -106,8 +119,7 @@ static inline __m128i two_words(const uint8_t *record, bool whole)
 {
 	__m128i front = _mm_loadu_si128((const __m128i *)(record + 8));
 	return _mm_xor_si128(front,
-		whole ? _mm_loadu_si128((const __m128i *)(record + 16))
-		      : _mm_srli_si128(front, 8));
+		whole ? _mm_loadu_si128((const __m128i *)(record + 16)) : _mm_srli_si128(front, 8));
 }
 
 // Two records at a time.  Returns the sum of their terms without lengths.
@@ -120,12 +132,11 @@ static inline uint64_t mix_pairs(uint64_t number, const uint8_t *first, uint64_t
 	const __m256i step = _mm256_set1_epi64x((long long)(2 * ORDER_KEY));
 	__m256i sums = _mm256_setzero_si256();
 	for (; pairs > 0; pairs--, first += 2 * (size_t)bytes) {
-		__m256i both = _mm256_inserti128_si256(
-			_mm256_castsi128_si256(two_words(first, whole)),
-			two_words(first + bytes, whole), 1);
+		__m256i both =
+			_mm256_inserti128_si256(_mm256_castsi128_si256(two_words(first, whole)),
+				two_words(first + bytes, whole), 1);
 		both = _mm256_xor_si256(both, keys);
-		sums = _mm256_add_epi64(
-			sums, _mm256_mul_epu32(both, _mm256_srli_epi64(both, 32)));
+		sums = _mm256_add_epi64(sums, _mm256_mul_epu32(both, _mm256_srli_epi64(both, 32)));
 		keys = _mm256_add_epi64(keys, step);
 	}
 	uint64_t parts[4];

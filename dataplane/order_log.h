@@ -40,6 +40,11 @@ static inline bool order_log_is_full(const struct order_log *log)
 	return log->next - log->first == log->capacity;
 }
 
+static inline uint64_t order_log_room(const struct order_log *log)
+{
+	return log->capacity - (log->next - log->first);
+}
+
 static inline bool order_log_replaying(const struct order_log *log)
 {
 	return log->replay != log->next;
@@ -50,9 +55,16 @@ static inline bool order_log_replaying(const struct order_log *log)
 // The log must not be full.
 void order_log_append(struct order_log *log, const struct order_entry *entry);
 
+// The entry of that index, between first and next.
+const struct order_entry *order_log_at(const struct order_log *log, uint64_t index);
+
 // The entry to obey now; only while replaying.
 const struct order_entry *order_log_current(const struct order_log *log);
 void order_log_obeyed(struct order_log *log);
+
+// Thread: owner.  Take an entry that another instance chose, to be obeyed. The log must not be
+// full.
+void order_log_follow(struct order_log *log, const struct order_entry *entry);
 
 // A snapshot is taken here: entries before and after it stay apart.
 void order_log_seal(struct order_log *log);

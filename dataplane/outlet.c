@@ -48,6 +48,11 @@ void outlet_message(struct outlet *o, const struct session_message *message)
 		atomic_load_explicit(&channel->snapshot_number, memory_order_relaxed))
 		atomic_store_explicit(&channel->snapshot_number, message->snapshot_number,
 			memory_order_release); // pairs sender_trim
+	if (message->incarnation > atomic_load_explicit(&channel->answered, memory_order_relaxed)) {
+		atomic_store_explicit(&channel->wanted, message->from, memory_order_relaxed);
+		atomic_store_explicit(&channel->answered, message->incarnation,
+			memory_order_release); // pairs hear_answer
+	}
 	if (!o->granted) {
 		o->wanted = message->wanted;
 		o->rewind_due |= o->started;
@@ -65,13 +70,15 @@ bool outlet_rewind(struct outlet *o, uint64_t *ret_number)
 	return true;
 }
 
-static bool announce(struct outlet *o, int64_t now_ns)
+static bool announce(struct outlet *o, uint64_t opened, int64_t now_ns)
 {
 	struct channel_name name = channel_name_of(o->channel);
+	o->opened = opened;
 	struct session_message message = {.kind = MESSAGE_OPEN,
 		.job = name.job,
 		.channel = name.channel,
-		.plan_version = name.plan_version};
+		.plan_version = name.plan_version,
+		.incarnation = opened};
 	return session_tell(o->session, &message, now_ns);
 }
 
@@ -95,15 +102,15 @@ static struct frame_header *head(const struct outlet *o)
 // went.
 static bool has_credit(const struct outlet *o)
 {
-	return head(o)->type == FRAME_DATA ? o->data_sent < o->data_limit
-					   : o->control_sent < o->control_limit;
+	return frame_is_mark(head(o)->type) ? o->control_sent < o->control_limit
+					    : o->data_sent < o->data_limit;
 }
 
 static void send_one(struct outlet *o, int64_t now_ns)
 {
 	struct frame_header *h = head(o);
 	struct rte_mbuf *mbuf = o->staged[o->staged_at++];
-	*(h->type == FRAME_DATA ? &o->data_sent : &o->control_sent) += 1;
+	*(frame_is_mark(h->type) ? &o->control_sent : &o->data_sent) += 1;
 	mbuf->data_len = (uint16_t)h->length;
 	mbuf->pkt_len = h->length;
 	if (!o->channel->config.checksum) // else the sender has set it
@@ -117,8 +124,9 @@ static void send_one(struct outlet *o, int64_t now_ns)
 
 uint32_t outlet_step(struct outlet *o, uint32_t frames_max, int64_t now_ns)
 {
-	if (!o->announced)
-		o->announced = announce(o, now_ns);
+	uint64_t opened = atomic_load_explicit(&o->channel->opened, memory_order_acquire);
+	if (!o->announced || opened != o->opened) // pairs sender_open
+		o->announced = announce(o, opened, now_ns);
 	if (!o->granted || !stage(o))
 		return 0;
 	if (!has_credit(o)) {

@@ -24,6 +24,7 @@ struct outlet {
 	struct session *session;
 	struct outlet *next; // the transport's: the one whose turn follows, a ring by session
 	bool announced;      // the other end was asked for credit
+	uint64_t opened;     // incarnation last told with that
 	bool granted;        // and gave it
 	bool started;        // frames were sent, in this session or one before
 	bool rewind_due;

@@ -72,8 +72,7 @@ static int directory_open(struct output_file *file, const char *directory)
 int output_file_open(struct output_file *file, const char *path, uint8_t *buffer, size_t room)
 {
 	ASSERT(room > 0);
-	*file = (struct output_file){
-		.fd = -1, .directory = -1, .buffer = buffer, .room = room};
+	*file = (struct output_file){.fd = -1, .directory = -1, .buffer = buffer, .room = room};
 	size_t length = strlen(path);
 	if (length + TEMPORARY_SUFFIX_ROOM > sizeof(file->path))
 		return -ENAMETOOLONG;

@@ -11,7 +11,7 @@ struct output_file {
 	uint8_t *buffer; // the caller's
 	size_t room, used;
 	char path[4096];
-	int directory_bytes; // of the path
+	int directory_bytes;  // of the path
 	char temporary[4096]; // "" where there is none to remove
 };
 

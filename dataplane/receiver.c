@@ -18,6 +18,13 @@ void receiver_create(struct receiver *r, struct channel *channel)
 	};
 }
 
+void receiver_expect(struct receiver *r, uint64_t incarnation)
+{
+	r->expect.incarnation = incarnation;
+	atomic_store_explicit(&r->channel->wanted, r->next_number, memory_order_relaxed);
+	atomic_store_explicit(&r->channel->answered, incarnation, memory_order_release);
+}
+
 static const uint8_t *frame_of(const struct rte_mbuf *mbuf)
 {
 	return rte_pktmbuf_mtod(mbuf, const uint8_t *);
@@ -77,7 +84,8 @@ void receiver_release(struct receiver *r)
 	r->frame = NULL;
 }
 
-void receiver_succeed(struct receiver *r)
+// Nothing in hand any more.
+static void drop_hand(struct receiver *r)
 {
 	if (r->frame != NULL)
 		give_back(r, r->frame);
@@ -86,9 +94,62 @@ void receiver_succeed(struct receiver *r)
 	while (r->burst_at < r->burst_count)
 		give_back(r, r->burst[r->burst_at++]);
 	receiver_return(r);
+}
+
+void receiver_succeed(struct receiver *r)
+{
+	drop_hand(r);
 	r->next_number = r->checksum = 0;
 	r->watermark = INT64_MIN;
 	r->held = r->ended = false;
+}
+
+bool receiver_follow(struct receiver *r)
+{
+	if (r->standby == NULL)
+		return false;
+	uint64_t opened = atomic_load_explicit(&r->standby->opened, memory_order_acquire);
+	if (opened <= r->expect.incarnation) // pairs sender_open
+		return false;
+	struct channel *fenced = r->channel;
+	drop_hand(r);
+	r->channel = r->standby;
+	r->standby = fenced;
+	r->expect.channel = r->channel->config.id;
+	r->expect.checksum = r->channel->config.checksum;
+	receiver_expect(r, opened);
+	return true;
+}
+
+// What comes from the instance that stands by, or is fenced, is refused.
+static void refuse(struct receiver *r)
+{
+	struct rte_mbuf *frames[CHANNEL_BURST];
+	uint32_t count = rte_ring_sc_dequeue_burst(r->standby->forward, (void **)frames,
+		CHANNEL_BURST, NULL);
+	if (count == 0)
+		return;
+	atomic_fetch_add_explicit(&r->dropped[WEIR_DROP_FRAME_FENCED], count, memory_order_relaxed);
+	uint32_t back = rte_ring_sp_enqueue_bulk(r->standby->back, (void **)frames, count, NULL);
+	VERIFY(back == count);
+}
+
+static void tell(struct channel *channel, uint64_t number)
+{
+	if (atomic_load_explicit(&channel->snapshot_number, memory_order_relaxed) != number)
+		atomic_store_explicit(&channel->snapshot_number, number,
+			memory_order_release); // pairs sender_forget
+}
+
+void receiver_tell(struct receiver *r)
+{
+	if (!r->tells)
+		return;
+	tell(r->channel, r->next_number);
+	if (r->standby == NULL)
+		return;
+	tell(r->standby, r->next_number);
+	refuse(r);
 }
 
 // Skip items that were consumed before; a frame may overlap what a replaying sender sent again.

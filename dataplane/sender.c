@@ -2,7 +2,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
-#include "dataplane/credit.h"
+#include "dataplane/follower.h"
 #include "numa/arena.h"
 #include "numa/assert.h"
 #include "state/record.h"
@@ -63,7 +63,7 @@ static void credit_prefetch(const struct sender *s)
 
 static bool open_frame(struct sender *s, int64_t now_ns)
 {
-	if (!retention_allows(s))
+	if (!retention_allows(s) || (s->follower_count != 0 && !sender_may_lead(s)))
 		return false;
 	s->open = s->runs_on ? NULL : take_credit(s);
 	if (s->open == NULL && !s->runs_on)
@@ -72,6 +72,8 @@ static bool open_frame(struct sender *s, int64_t now_ns)
 	s->limit = s->write + s->payload_max;
 	s->opened_ns = now_ns;
 	s->ahead_limit = (const uint8_t *)open_header(s) + s->length_last;
+	if (s->follower_count != 0)
+		return true;
 	if (s->credit.count == 0)
 		credit_poll(&s->credit, s->channel);
 	if (s->credit.count != 0)
@@ -204,9 +206,11 @@ static bool mark_allowed(struct sender *s)
 		sender_trim(s);
 	if (s->retention.capacity != 0 && !retention_has_room(&s->retention, FRAME_HEADER_BYTES))
 		return false;
+	if (s->runs_on)
+		return true;
 	if (s->credit.control_count == 0)
 		credit_poll(&s->credit, s->channel);
-	return s->runs_on || s->credit.control_count != 0;
+	return s->credit.control_count != 0;
 }
 
 bool sender_mark(struct sender *s, enum frame_type type, int64_t watermark, uint32_t epoch)
@@ -295,6 +299,10 @@ bool sender_resend(struct sender *s)
 
 void sender_trim(struct sender *s)
 {
+	if (s->follower_count != 0) {
+		sender_forget(s);
+		return;
+	}
 	uint64_t number = atomic_load_explicit(&s->channel->snapshot_number, memory_order_acquire);
 	retention_trim(&s->retention, number);
 	if (s->resend < number) // the receiver has them for good

@@ -9,7 +9,7 @@
 #include "dataplane/link.h"
 
 enum {
-	SESSION_VERSION = 1,
+	SESSION_VERSION = 2,
 	SESSION_HEADER_BYTES = 64,
 	SESSION_HEADROOM = SESSION_HEADER_BYTES + LINK_HEADROOM, // before a frame, in its mbuf
 	SESSION_STAMP_SHIFT = 6,                                 // stamps count 64 ns
@@ -60,8 +60,11 @@ struct session_message {
 	uint64_t data_limit, control_limit; // frames that may be sent since the session began
 	uint64_t snapshot_number;           // items below it are never needed again
 	uint64_t wanted;                    // the item the receiving task expects next
+	// OPEN: the incarnation the sending task sends under, 0: it stands by. GRANT: the one whose
+	// frames the receiving task takes, and the item it wanted next when it began to.
+	uint64_t incarnation, from;
 } __attribute__((packed, aligned(2)));
-static_assert(sizeof(struct session_message) == 48, "pinned");
+static_assert(sizeof(struct session_message) == 64, "pinned");
 
 enum { SESSION_MESSAGES_MAX = 16 };
 

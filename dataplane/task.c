@@ -44,7 +44,7 @@ static int operator_create(struct task *t, uint32_t i)
 
 static int recovery_create(struct task *t, const struct task_config *config)
 {
-	int error = order_log_create(&t->log, config->log_entries, config->arena);
+	int error = 0;
 	t->snapshots.room = config->snapshot_bytes;
 	for (int i = 0; i < 2 && error == 0; i++) {
 		struct task_snapshot *slot = &t->snapshots.kept[i];
@@ -71,8 +71,12 @@ static int fill(struct task *t, const struct task_config *config)
 		error = exchange_create(&t->exchange, config->plan, config->senders,
 			config->group_bits, config->arena);
 	}
+	if (error == 0 && t->logged)
+		error = order_log_create(&t->log, config->log_entries, config->arena);
 	if (error == 0 && config->recovery)
 		error = recovery_create(t, config);
+	if (error == 0 && config->replica != NULL)
+		error = replica_create(&t->replica, config->replica);
 	return error;
 }
 
@@ -84,6 +88,7 @@ int task_create(struct task *t, const struct task_config *config, char *error, u
 		.plan = plan,
 		.source = plan->steps[0].kind->role == WEIR_SOURCE,
 		.recovery = config->recovery,
+		.logged = config->recovery || config->replica != NULL,
 		.link_count = plan->step_count + (plan->edge_count != 0),
 		.input_count = plan->input_count,
 		.receivers = config->receivers,
@@ -134,8 +139,11 @@ const char *task_error(const struct task *t)
 
 static bool set_time_and_resume(struct task *t, int64_t now_ns)
 {
-	for (uint32_t i = 0; i < t->link_count; i++)
+	bool replays = t->logged && order_log_replaying(&t->log);
+	for (uint32_t i = 0; i < t->link_count; i++) {
 		t->links[i].ctx.now_ns = now_ns;
+		t->links[i].ctx.replays = replays;
+	}
 	return task_settle(t, chain_resume(t->links, t->link_count));
 }
 
@@ -184,6 +192,7 @@ static void release_inputs(struct task *t)
 		if (r->frame != NULL && r->items == 0)
 			receiver_release(r);
 		receiver_return(r);
+		receiver_follow(r);
 	}
 }
 
@@ -200,17 +209,20 @@ static bool fail(struct task *t, const char *format, unsigned long long value)
 static void watch_room(struct task *t)
 {
 	uint64_t logged = t->log.next - t->log.sealed;
-	bool wants =
-		exchange_since_barrier(&t->exchange) >= 4 || logged >= t->log.capacity / 2;
+	bool wants = exchange_since_barrier(&t->exchange) >= 4 || logged >= t->log.capacity / 2;
 	atomic_store_explicit(&t->wants_checkpoint, wants, memory_order_relaxed);
 	t->stalled = t->blocked && exchange_retained(&t->exchange) >= 6;
 }
 
 static bool log_has_room(struct task *t)
 {
-	if (!t->recovery || order_log_replaying(&t->log) ||
-		t->log.capacity - (t->log.next - t->log.first) > TASK_STEP_FRAMES)
+	if (!t->logged || order_log_replaying(&t->log) ||
+		order_log_room(&t->log) > TASK_STEP_FRAMES)
 		return true;
+	if (t->replica.replicated) { // until its replica has taken some of it
+		t->blocked = true;
+		return false;
+	}
 	return fail(t,
 		"the order log is full (%llu entries since the last checkpoint); lower "
 		"checkpoint.interval",
@@ -263,17 +275,18 @@ static void step_finished(struct task *t, int64_t now_ns)
 		const struct frame_header *h = receiver_peek(&t->receivers[i]);
 		ASSERT(h == NULL);
 		receiver_return(&t->receivers[i]);
+		receiver_follow(&t->receivers[i]);
 	}
 	exchange_flush(&t->exchange, now_ns, 0);
 }
 
 uint32_t task_step(struct task *t, int64_t now_ns)
 {
-	uint32_t work = 0;
+	uint32_t work = 0, tended = task_tend(t);
 	t->snapshot_taken = t->stalled = false;
 	if (t->outcome != TASK_RUNNING) {
 		step_finished(t, now_ns);
-		return 0;
+		return task_settle_up(t);
 	}
 	if (set_time_and_resume(t, now_ns))
 		work = work_drained(t);
@@ -284,6 +297,7 @@ uint32_t task_step(struct task *t, int64_t now_ns)
 	exchange_flush(&t->exchange, now_ns, work == 0 || t->idle_source ? 0 : t->flush_age_ns);
 	if (t->recovery && t->blocked)
 		watch_stuck(t);
+	tended += task_settle_up(t);
 	publish(t);
-	return work;
+	return work + tended;
 }

@@ -11,6 +11,7 @@
 #include "dataplane/chain.h"
 #include "dataplane/exchange.h"
 #include "dataplane/order_log.h"
+#include "dataplane/replica.h"
 
 enum {
 	TASK_LINKS_MAX = PLAN_STEPS_MAX + 1,
@@ -25,6 +26,7 @@ struct task_control {
 	_Atomic uint32_t epoch;     // the latest barrier wanted; sources inject it
 	_Atomic uint32_t committed; // every task holds its snapshot of this epoch
 	_Atomic bool interrupt;     // sources end early
+	struct losses losses;       // of workers on other nodes
 };
 
 struct task_snapshot {
@@ -51,10 +53,11 @@ struct task_config {
 	size_t snapshot_bytes;
 	struct arena *arena;          // for everything the task keeps but snapshots
 	struct arena *snapshot_arena; // with recovery
-	struct pool *pool;   // state memory of its worker
+	struct pool *pool;            // state memory of its worker
 	const struct task_control *control;
-	struct receiver *receivers; // of its inputs, in order
-	struct sender *senders;     // of its edges, in order
+	struct receiver *receivers;           // of its inputs, in order
+	struct sender *senders;               // of its edges, in order
+	const struct replica_config *replica; // NULL: it is the only instance
 };
 
 struct task {
@@ -63,13 +66,14 @@ struct task {
 	bool blocked;     // the last step ended with full output
 	bool idle_source; // nothing was due in the last step
 	bool source;
-	bool recovery;
+	bool recovery;    // takes checkpoints
+	bool logged;      // keeps an order log, for them or for a replica
 	bool barrier_due; // aligned; the snapshot is taken, barriers are being sent
 	bool end_due;     // all inputs have ended: finish the chain
 	bool finishing;
 	bool snapshot_taken; // in the last step
 	bool stalled;        // with retention full until a checkpoint is committed
-	bool catching_up; // a successor that replays; its output runs on without credit
+	bool catching_up;    // a successor that replays; its output runs on without credit
 	uint32_t epoch;      // of the last barrier taken
 	int64_t deadline_ns; // next time a step may find work, for an idle source
 	int64_t watermark_ns;
@@ -83,6 +87,7 @@ struct task {
 	struct exchange exchange;
 	const struct task_control *control;
 	struct order_log log;
+	struct replica replica;
 	struct task_snapshots snapshots;
 	struct chain_link links[TASK_LINKS_MAX];
 	const struct plan_task *plan;
@@ -105,6 +110,16 @@ int64_t task_event_time(const struct task *t);
 // Do a bounded piece of work.  Returns the records and marks handled; 0: nothing to do now.
 // Thread: owner.
 uint32_t task_step(struct task *t, int64_t now_ns);
+
+// All that it sent has been taken by those it is for; a replica sends nothing.  Thread: owner.
+bool task_has_sent(const struct task *t);
+
+// Does what it does count, or that of its other instance?  Thread: owner, or agent once it stands
+// still.
+static inline bool task_is_owner(const struct task *t)
+{
+	return t->replica.role != REPLICA_FOLLOWS;
+}
 
 // Why a failed task failed.
 const char *task_error(const struct task *t);

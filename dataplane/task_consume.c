@@ -6,7 +6,7 @@
 // that differs means the log is not of these items (invariant 4).
 static void log_consumed(struct task *t, const struct receiver *r)
 {
-	if (!t->recovery)
+	if (!t->logged)
 		return;
 	if (!order_log_replaying(&t->log)) {
 		order_log_append(&t->log,
@@ -34,7 +34,7 @@ static const uint8_t *behind_records(const uint8_t *first, uint64_t count)
 static uint64_t items_allowed(const struct task *t, const struct receiver *r)
 {
 	uint64_t allowed = r->items < t->items_max ? r->items : t->items_max;
-	if (t->recovery && order_log_replaying(&t->log)) {
+	if (t->logged && order_log_replaying(&t->log)) {
 		uint64_t ordered = order_log_current(&t->log)->position - r->next_number;
 		allowed = allowed < ordered ? allowed : ordered;
 	}
@@ -47,7 +47,7 @@ static uint32_t consume_data(struct task *t, struct receiver *r)
 	const uint8_t *limit = items == r->items ? r->limit : behind_records(r->first, items);
 	struct weir_batch batch = {.form = WEIR_PACKED, .first = r->first, .limit = limit};
 	task_settle(t, chain_batch(task_head(t), &batch));
-	if (t->recovery) // behind the operators: their walk gets the lines, at their pace
+	if (t->logged) // behind the operators: their walk gets the lines, at their pace
 		receiver_checksum(r, items);
 	r->first = limit;
 	r->items -= (uint32_t)items;
@@ -90,7 +90,7 @@ static void consume_mark(struct task *t, struct receiver *r, const struct frame_
 	enum frame_type type = h->type;
 	int64_t watermark = h->watermark;
 	uint32_t epoch = h->epoch;
-	if (t->recovery)
+	if (t->logged)
 		r->checksum += order_mix(r->next_number, type, (uint64_t)watermark ^ epoch);
 	r->next_number++;
 	r->items = 0;
@@ -139,8 +139,9 @@ static struct receiver *choose_replayed(struct task *t)
 
 static struct receiver *choose_input(struct task *t)
 {
-	bool replaying = t->recovery && order_log_replaying(&t->log);
-	return replaying ? choose_replayed(t) : choose_free(t);
+	if (t->logged && order_log_replaying(&t->log))
+		return choose_replayed(t);
+	return task_is_owner(t) ? choose_free(t) : NULL;
 }
 
 uint32_t task_consume(struct task *t)

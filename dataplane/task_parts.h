@@ -18,6 +18,13 @@ static inline bool task_settle(struct task *t, enum weir_flow flow)
 	return flow == WEIR_DONE;
 }
 
+// The beginning of a step: what the agent told of losses, what came of the log, whom to follow.
+// Returns the work done.
+uint32_t task_tend(struct task *t);
+
+// The end of one, all of it sealed.  Returns the work done.
+uint32_t task_settle_up(struct task *t);
+
 // Consume up to TASK_STEP_FRAMES frames, or produce up to TASK_SOURCE_RECORDS records; the chain
 // must be drained.  Return the records and marks handled.
 uint32_t task_consume(struct task *t);

@@ -14,7 +14,7 @@ static bool may_produce(struct task *t)
 static uint64_t records_allowed(const struct task *t)
 {
 	uint64_t allowed = t->items_max < TASK_SOURCE_RECORDS ? t->items_max : TASK_SOURCE_RECORDS;
-	if (t->recovery && order_log_replaying(&t->log) &&
+	if (t->logged && order_log_replaying(&t->log) &&
 		order_log_current(&t->log)->kind != ORDER_ENDED) {
 		uint64_t left = order_log_current(&t->log)->position - t->produced;
 		allowed = allowed < left ? allowed : left;
@@ -25,7 +25,7 @@ static uint64_t records_allowed(const struct task *t)
 // What a source read, and the events between, in the order log.
 static void log_source(struct task *t, enum order_kind kind, uint32_t epoch)
 {
-	if (!t->recovery || order_log_replaying(&t->log))
+	if (!t->logged || order_log_replaying(&t->log))
 		return;
 	order_log_append(&t->log,
 		&(struct order_entry){.kind = kind,
@@ -51,7 +51,7 @@ static int free_event(struct task *t, uint32_t *ret_epoch)
 // The event that the log names here, else a free one.  Returns its kind, or -1.
 static int source_event(struct task *t, uint32_t *ret_epoch)
 {
-	while (t->recovery && order_log_replaying(&t->log)) {
+	while (t->logged && order_log_replaying(&t->log)) {
 		const struct order_entry *entry = order_log_current(&t->log);
 		if (entry->position != t->produced || entry->checksum != t->links[0].marks ||
 			entry->kind == ORDER_ENDED)
@@ -61,6 +61,8 @@ static int source_event(struct task *t, uint32_t *ret_epoch)
 		if (entry->kind != ORDER_READ)
 			return entry->kind;
 	}
+	if (!task_is_owner(t))
+		return -1;
 	return free_event(t, ret_epoch);
 }
 
@@ -68,7 +70,7 @@ static int source_event(struct task *t, uint32_t *ret_epoch)
 static void log_end(struct task *t)
 {
 	log_source(t, ORDER_ENDED, 0);
-	while (t->recovery && order_log_replaying(&t->log)) {
+	while (t->logged && order_log_replaying(&t->log)) {
 		VERIFY(order_log_current(&t->log)->position == t->produced);
 		order_log_obeyed(&t->log);
 	}
@@ -103,18 +105,21 @@ uint32_t task_produce(struct task *t)
 	int event = source_event(t, &epoch);
 	if (event >= 0)
 		return obey_event(t, event, epoch);
+	if (!task_is_owner(t) && !order_log_replaying(&t->log))
+		return 0; // until the owner has gone on
 	if (!may_produce(t)) {
 		t->blocked = true;
 		return 0;
 	}
-	uint64_t before = source->produced_before = source->ctx.produced;
+	uint64_t before = source->produced_before = source->ctx.produced, marks = source->marks;
 	enum weir_flow flow = source->kind->produce(source->self, &source->ctx, records_allowed(t));
 	uint64_t records = source->ctx.produced - before;
 	t->produced += records;
 	source->counters.records_out += records;
 	t->idle_source = flow == WEIR_IDLE;
 	t->deadline_ns = source->ctx.deadline_ns;
-	log_source(t, ORDER_READ, 0);
+	if (records != 0 || source->marks != marks)
+		log_source(t, ORDER_READ, 0);
 	if (flow == WEIR_END) {
 		log_end(t);
 		end_source(t, false);

@@ -173,7 +173,7 @@ static void message(void *context, struct session *s, const struct session_messa
 	if (m->kind == MESSAGE_OPEN) {
 		struct inlet *i = channel_table_find(&t->inlet_table, &name);
 		if (i != NULL && i->session == s)
-			inlet_message(i);
+			inlet_message(i, m);
 		return; // one that comes later grants unasked
 	}
 	struct outlet *o = channel_table_find(&t->outlet_table, &name);

@@ -42,6 +42,9 @@ static void note_end(struct worker *w, int64_t now_ns)
 		return;
 	if (w->crossing != NULL && !crossing_is_idle(w->crossing))
 		return;
+	for (uint32_t i = 0; i < w->task_count; i++)
+		if (!task_has_sent(w->tasks[i]))
+			return;
 	w->ended_ns = now_ns;
 	atomic_store_explicit(&w->done, true, memory_order_release);
 }
@@ -83,6 +86,8 @@ uint32_t worker_step(struct worker *w, int64_t now_ns)
 	uint32_t total = 0, running = 0;
 	bool awaits = false;
 	account(w, now_ns);
+	if (w->crossing != NULL)
+		crossing_tend(w->crossing);
 	note_end(w, now_ns);
 	give_figures(w);
 	for (uint32_t i = 0; i < w->task_count; i++) {

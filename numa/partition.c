@@ -171,8 +171,8 @@ static unsigned strangers(const struct partition *p, int group, unsigned worker)
 	return group < 0 ? 0 : p->guests_all[worker] - p->guests[worker * p->groups + group];
 }
 
-static uint64_t cluster_traffic(
-	const struct partition *p, size_t first, size_t end, unsigned worker)
+static uint64_t cluster_traffic(const struct partition *p, size_t first, size_t end,
+	unsigned worker)
 {
 	uint64_t sum = 0;
 	for (size_t i = first; i < end; i++)
@@ -189,11 +189,11 @@ static unsigned worker_for_cluster(const struct partition *p, size_t first, size
 	bool best_fits = false;
 	for (unsigned w = 0; w < p->workers; w++) {
 		bool fits = p->load[w] + cluster->weight <= p->target &&
-			    !strangers(p, cluster->group, w);
+			!strangers(p, cluster->group, w);
 		uint64_t traffic = fits ? cluster_traffic(p, first, end, w) : 0;
-		bool better = fits != best_fits         ? fits
-			      : traffic != best_traffic ? traffic > best_traffic
-							: p->load[w] < p->load[best];
+		bool better = fits != best_fits   ? fits
+			: traffic != best_traffic ? traffic > best_traffic
+						  : p->load[w] < p->load[best];
 		if (w == 0 || better) {
 			best = w;
 			best_traffic = traffic;
@@ -285,7 +285,7 @@ static bool replaceable(const struct partition *p, unsigned out, unsigned in)
 	const int *group = p->problem->group;
 	bool stranger = group[in] >= 0 && group[out] >= 0 && group[in] != group[out];
 	return p->load[worker] - p->tasks[out].weight + p->tasks[in].weight <= p->target &&
-	       strangers(p, group[in], worker) <= stranger;
+		strangers(p, group[in], worker) <= stranger;
 }
 
 static int64_t gain_of_swap(const struct partition *p, unsigned a, unsigned b)
@@ -351,7 +351,7 @@ static int allocate(struct partition *p)
 	p->guests_all = calloc(workers, sizeof(*p->guests_all));
 	p->number = calloc(workers, sizeof(*p->number));
 	bool whole = p->links && p->links_of && p->first && p->clusters && p->order && p->load &&
-		     p->traffic && p->guests && p->guests_all && p->number;
+		p->traffic && p->guests && p->guests_all && p->number;
 	return whole ? 0 : -ENOMEM;
 }
 
@@ -369,8 +369,8 @@ static void release(struct partition *p)
 	free(p->number);
 }
 
-int partition_compute(
-	const struct partition_problem *problem, unsigned *worker_of, uint64_t *ret_limit)
+int partition_compute(const struct partition_problem *problem, unsigned *worker_of,
+	uint64_t *ret_limit)
 {
 	struct partition p = {
 		.problem = problem,

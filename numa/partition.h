@@ -16,5 +16,5 @@ struct partition_problem {
 // loaded above the limit: average (rounded up) plus the larger of the heaviest task and 1/16 of
 // the average.
 // Returns 0 or -ENOMEM.
-int partition_compute(
-	const struct partition_problem *problem, unsigned *worker_of, uint64_t *ret_limit);
+int partition_compute(const struct partition_problem *problem, unsigned *worker_of,
+	uint64_t *ret_limit);

@@ -29,8 +29,8 @@ struct draft {
 	size_t error_bytes;
 };
 
-__attribute__((format(printf, 2, 3))) static int refuse(
-	const struct draft *draft, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static int refuse(const struct draft *draft,
+	const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
@@ -103,7 +103,7 @@ static int allocate(struct draft *draft)
 	draft->to.workers = calloc(workers, sizeof(*draft->to.workers));
 	draft->to.tasks = calloc(tasks, sizeof(*draft->to.tasks));
 	bool whole = draft->group && draft->worker_of && draft->cpus && draft->pu_of &&
-		     draft->traffic && draft->nic && draft->to.workers && draft->to.tasks;
+		draft->traffic && draft->nic && draft->to.workers && draft->to.tasks;
 	return whole ? 0 : -ENOMEM;
 }
 
@@ -144,7 +144,7 @@ static void sum_traffic(struct draft *draft)
 	for (size_t i = 0; i < graph->task_count; i++)
 		if (draft->group[i] >= 0)
 			draft->nic[draft->worker_of[i] * draft->topology->node_count +
-				   draft->group[i]] += graph->tasks[i].nic_weight;
+				draft->group[i]] += graph->tasks[i].nic_weight;
 }
 
 static int seat_workers(struct draft *draft)

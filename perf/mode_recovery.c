@@ -127,8 +127,7 @@ static int case_measure(const struct case_of *c, const char *rows, int64_t event
 		return 0; // said; the rest goes on
 	}
 	for (uint32_t v = 0; v < VARIANTS && !wrong; v++) {
-		if (variants[v].parts == ENGINE_JOB_RETENTION &&
-			(!c->keeps_all || loops > 1))
+		if (variants[v].parts == ENGINE_JOB_RETENTION && (!c->keeps_all || loops > 1))
 			continue;
 		run->job[v] = job_open(c, events, loops, variants[v].parts, &cores);
 		wrong = run->job[v] == NULL;

@@ -198,8 +198,8 @@ static bool digit(uint8_t c)
 	return c >= '0' && c <= '9';
 }
 
-int decimal_parse(
-	const void *text, uint32_t bytes, uint32_t precision, uint32_t scale, __int128 *ret_value)
+int decimal_parse(const void *text, uint32_t bytes, uint32_t precision, uint32_t scale,
+	__int128 *ret_value)
 {
 	const uint8_t *p = text, *limit = p + bytes;
 	bool negative = p < limit && *p == '-', point = false, any = false, large = false;

@@ -33,7 +33,7 @@ double decimal_to_float64(__int128 value, uint32_t scale);
 
 // Read [+-]digits[.digits], digits beyond `scale` half-up.
 // Returns 0, -EINVAL (not a decimal) or -ERANGE (more than `precision` digits).
-int decimal_parse(
-	const void *text, uint32_t bytes, uint32_t precision, uint32_t scale, __int128 *ret_value);
+int decimal_parse(const void *text, uint32_t bytes, uint32_t precision, uint32_t scale,
+	__int128 *ret_value);
 // Write all `scale` digits behind the point.  Returns the text's length without its NUL.
 uint32_t decimal_print(__int128 value, uint32_t scale, char out[DECIMAL_TEXT_BYTES]);

@@ -159,7 +159,7 @@ int schema_find(const struct weir_schema *schema, const char *name)
 static bool field_equal(const struct weir_field *a, const struct weir_field *b)
 {
 	return a->type == b->type && a->precision == b->precision && a->scale == b->scale &&
-	       strcmp(a->name, b->name) == 0;
+		strcmp(a->name, b->name) == 0;
 }
 
 bool schema_equal(const struct weir_schema *a, const struct weir_schema *b)

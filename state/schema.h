@@ -37,7 +37,7 @@ struct weir_schema {
 	uint32_t null_words;
 	uint32_t fixed_bytes; // header, null words and fields; texts start here
 	bool has_text;        // any string or bytes field
-	uint8_t text_count, texts[SCHEMA_FIELDS_MAX]; // which fields are texts, in order
+	uint8_t text_count, texts[SCHEMA_FIELDS_MAX];  // which fields are texts, in order
 	uint8_t picky_count, picky[SCHEMA_FIELDS_MAX]; // which are bools or decimals
 	uint8_t hole_count;
 	struct weir_hole holes[SCHEMA_FIELDS_MAX];
@@ -46,8 +46,8 @@ struct weir_schema {
 
 // Append a field; names are unique.  Returns 0, -EEXIST, -ENAMETOOLONG, -EINVAL (empty name, bad
 // precision or scale) or -ENOSPC.
-int schema_add(struct weir_schema *schema, const char *name, enum weir_type type,
-	uint8_t precision, uint8_t scale);
+int schema_add(struct weir_schema *schema, const char *name, enum weir_type type, uint8_t precision,
+	uint8_t scale);
 
 // Compute null_words, offsets, holes and fixed_bytes from the fields; call once all are added.
 void schema_layout(struct weir_schema *schema);

@@ -241,8 +241,8 @@ int snapshot_open(struct snapshot_reader *r, const void *data, size_t bytes)
 	return 0;
 }
 
-int snapshot_next(
-	struct snapshot_reader *r, char ret_name[SNAPSHOT_NAME_BYTES], uint32_t *ret_version)
+int snapshot_next(struct snapshot_reader *r, char ret_name[SNAPSHOT_NAME_BYTES],
+	uint32_t *ret_version)
 {
 	struct section s;
 	size_t start = pad(r->section_limit);

@@ -107,8 +107,7 @@ static uint32_t take_rows(struct filter *f, struct weir_batch *in)
 	return count;
 }
 
-static enum weir_flow filter_rows(struct filter *f, struct weir_context *ctx,
-	struct weir_batch *in)
+static enum weir_flow filter_rows(struct filter *f, struct weir_context *ctx, struct weir_batch *in)
 {
 	struct weir_batch columns,
 		rows = {.form = WEIR_ROWS, .rows = f->rows, .schema = in->schema};

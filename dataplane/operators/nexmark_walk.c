@@ -98,7 +98,7 @@ enum weir_flow walk_next(struct nexmark_walk *w, struct weir_context *ctx, uint6
 	uint64_t limit = (w->number / w->block + 1) * w->block;
 	if (limit > w->total)
 		limit = w->total;
-	if (w->pace != 0) {
+	if (w->pace != 0 && !ctx->replays) {
 		uint64_t due = nexmark_due_count(w->pace, ctx->now_ns - ctx->start_ns);
 		limit = limit < due ? limit : due;
 	}

@@ -31,8 +31,8 @@ enum { NEXMARK_BLOCK_EVENTS = 2048, NEXMARK_BLOCK_STEP = 64 };
 
 struct nexmark_walk {
 	struct nexmark nexmark;
-	uint64_t total;  // events of all loops over the sequence
-	uint64_t pace; // 0: no limit
+	uint64_t total; // events of all loops over the sequence
+	uint64_t pace;  // 0: no limit
 	uint64_t block;
 	uint64_t number; // of the next event, counted on from loop to loop
 	uint64_t stride; // events from the end of one block to the start of the task's next

@@ -347,7 +347,7 @@ static uint64_t allowed(const struct source_csv *s, const struct weir_context *c
 {
 	uint64_t most = SOURCE_CSV_MARK_RECORDS - s->records % SOURCE_CSV_MARK_RECORDS;
 	most = most < records_max ? most : records_max;
-	if (s->settings->pace == 0)
+	if (s->settings->pace == 0 || ctx->replays)
 		return most;
 	uint64_t due = nexmark_due_count(s->settings->pace, ctx->now_ns - ctx->start_ns);
 	uint64_t left = due > s->records ? due - s->records : 0;

@@ -150,8 +150,7 @@ static int check_time_of_windows(struct weir_plan *plan, const struct window_con
 	const struct weir_plan *before = window_before(plan, name, &origin);
 	if (before == NULL || (origin != NULL && strcmp(origin, "window_end") == 0))
 		return 0;
-	const struct window_config *other =
-		&((const struct window_detail *)before->detail)->config;
+	const struct window_config *other = &((const struct window_detail *)before->detail)->config;
 	bool divides = other->size_ns == other->slide_ns && config->slide_ns % other->size_ns == 0;
 	if (divides && origin != NULL && strcmp(origin, "window_start") == 0)
 		return 0;

@@ -159,8 +159,7 @@ static void work(void *argument, uint32_t index)
 
 static int pair_create(struct pair *p)
 {
-	struct channel_config config = {
-		.frame_bytes = PAIR_FRAME_BYTES,
+	struct channel_config config = {.frame_bytes = PAIR_FRAME_BYTES,
 		.frames = MBUFS,
 		.record_bytes = PAIR_ITEM_BYTES,
 		.checksum = p->kind == PAIR_CRC};

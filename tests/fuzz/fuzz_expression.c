@@ -23,8 +23,8 @@ static struct weir_slice strings[ROWS], bytes[ROWS];
 static void prepare(void)
 {
 	static const int64_t edges[] = {0, 1, -1, 7, INT64_MAX, INT64_MIN, 1000000007};
-	static const char *const words[] = {"", "a", "12", "-0.5", "true", "Gr\303\274\303\237e",
-		"2001-02-03T04:05:06Z"};
+	static const char *const words[] = {
+		"", "a", "12", "-0.5", "true", "Gr\303\274\303\237e", "2001-02-03T04:05:06Z"};
 	for (int i = 0; i < ROWS; i++) {
 		const char *word = words[i % 7];
 		integers[i] = edges[i % 7];
@@ -46,8 +46,8 @@ static void prepare(void)
 	schema_layout(&schema);
 	const void *data[] = {integers, times, reals, decimals, booleans, strings, bytes};
 	for (uint32_t i = 0; i < schema.field_count; i++)
-		columns[i] = (struct weir_column){data[i], i == 2 ? NULL : nulls,
-			type_column_bytes(schema.fields[i].type)};
+		columns[i] = (struct weir_column){
+			data[i], i == 2 ? NULL : nulls, type_column_bytes(schema.fields[i].type)};
 	VERIFY(arena_create(&arena, 16 << 20, -1, true) == 0);
 }
 

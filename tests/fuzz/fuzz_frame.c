@@ -31,9 +31,14 @@ size_t fuzz_seed(unsigned index, uint8_t *data, size_t bytes_max)
 	uint8_t *frame = data + 1;
 	uint32_t records = index < 3 ? index + 1 : 0, length = FRAME_HEADER_BYTES + records * 24;
 	struct frame_header h = {.version = FRAME_VERSION,
-		.type = (uint8_t)(records != 0 ? FRAME_DATA : index - 1), .length = length,
-		.item_count = records != 0 ? records : 1, .job = 1, .channel = 2,
-		.plan_version = 3, .incarnation = 4, .first_number = 1000};
+		.type = (uint8_t)(records != 0 ? FRAME_DATA : index - 1),
+		.length = length,
+		.item_count = records != 0 ? records : 1,
+		.job = 1,
+		.channel = 2,
+		.plan_version = 3,
+		.incarnation = 4,
+		.first_number = 1000};
 	memset(data, 0, length + 1);
 	data[0] = 1;
 	memcpy(frame, &h, sizeof(h));

@@ -10,7 +10,8 @@ static bool credit_is_whole(const struct engine *e, uint32_t channel)
 	const struct channel *c = &e->channels[channel];
 	const struct sender *s = e->sender_of[channel];
 	const struct receiver *r = e->receiver_of[channel];
-	uint32_t sender = s->credit.count + s->credit.control_count + s->out_count + (s->open != NULL);
+	uint32_t sender =
+		s->credit.count + s->credit.control_count + s->out_count + (s->open != NULL);
 	uint32_t receiver = r->burst_count - r->burst_at + r->return_count + (r->frame != NULL);
 	return rte_ring_count(c->forward) + rte_ring_count(c->back) + sender + receiver ==
 		c->config.frames + CHANNEL_CONTROL_FRAMES;

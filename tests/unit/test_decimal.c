@@ -196,7 +196,7 @@ static void quotients_agree_with_the_definition(void **state)
 		// a 10^19 = q b + r, compared modulo 2^128: |r| is at most b / 2
 		__int128 r =
 			(__int128)((unsigned __int128)a * (unsigned __int128)decimal_power[19] -
-				   (unsigned __int128)q * (unsigned __int128)b);
+				(unsigned __int128)q * (unsigned __int128)b);
 		assert_true(2 * (r < 0 ? -r : r) <= (b < 0 ? -b : b));
 	}
 }

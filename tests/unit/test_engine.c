@@ -80,8 +80,12 @@ static void numbers_snapshot(const void *self, struct snapshot_writer *w)
 }
 
 static const struct weir_operator numbers_operator = {
-	.size = sizeof(struct weir_operator), .version = WEIR_OPERATOR_VERSION, .kind = "numbers",
-	.role = WEIR_SOURCE, .create = numbers_create, .produce = numbers_produce,
+	.size = sizeof(struct weir_operator),
+	.version = WEIR_OPERATOR_VERSION,
+	.kind = "numbers",
+	.role = WEIR_SOURCE,
+	.create = numbers_create,
+	.produce = numbers_produce,
 	.snapshot = numbers_snapshot,
 };
 
@@ -134,9 +138,14 @@ static void adder_report(const void *self, struct weir_reporter *reporter)
 }
 
 static const struct weir_operator adder_operator = {
-	.size = sizeof(struct weir_operator), .version = WEIR_OPERATOR_VERSION, .kind = "adder",
-	.role = WEIR_SINK, .create = adder_create, .process = adder_process,
-	.watermark = adder_watermark, .report = adder_report,
+	.size = sizeof(struct weir_operator),
+	.version = WEIR_OPERATOR_VERSION,
+	.kind = "adder",
+	.role = WEIR_SINK,
+	.create = adder_create,
+	.process = adder_process,
+	.watermark = adder_watermark,
+	.report = adder_report,
 };
 
 // ---- the job: 2 sources → hash on key → 2 sinks, on 2 workers
@@ -155,18 +164,29 @@ static struct plan_task tasks[4];
 static struct job_plan make_plan(uint32_t frame_bytes, uint32_t credit, bool recovery)
 {
 	for (uint32_t i = 0; i < 2; i++) {
-		edges[i] = (struct plan_edge){EXCHANGE_HASH, &schema, &schema, fields, keys, 1, 2,
-			channels[i]};
+		edges[i] = (struct plan_edge){
+			EXCHANGE_HASH, &schema, &schema, fields, keys, 1, 2, channels[i]};
 		tasks[i] = (struct plan_task){i, i, 2, 1, source_steps, 1, &edges[i], 0, NULL};
 		tasks[2 + i] = (struct plan_task){i, i, 2, 1, sink_steps, 0, NULL, 2, inputs[i]};
 	}
-	return (struct job_plan){.name = "test", .id = 1, .version = 1,
-		.group_bits = KEY_GROUP_BITS_DEFAULT, .worker_count = 2, .operator_count = 2,
-		.operator_ids = ids, .task_count = 4, .tasks = tasks, .channel_count = 4,
-		.channels = plan_channels, .frame_bytes = frame_bytes, .channel_frames = credit,
-		.worker_state_bytes = 1 << 20, .recovery = recovery,
+	return (struct job_plan){.name = "test",
+		.id = 1,
+		.version = 1,
+		.group_bits = KEY_GROUP_BITS_DEFAULT,
+		.worker_count = 2,
+		.operator_count = 2,
+		.operator_ids = ids,
+		.task_count = 4,
+		.tasks = tasks,
+		.channel_count = 4,
+		.channels = plan_channels,
+		.frame_bytes = frame_bytes,
+		.channel_frames = credit,
+		.worker_state_bytes = 1 << 20,
+		.recovery = recovery,
 		.checkpoint_interval_ns = recovery ? 1000000 : 0,
-		.channel_retention_bytes = 4 << 20, .task_snapshot_bytes = 1 << 20};
+		.channel_retention_bytes = 4 << 20,
+		.task_snapshot_bytes = 1 << 20};
 }
 
 struct results {

@@ -28,7 +28,8 @@ static void field(const char *name, enum weir_type type, const void *value)
 {
 	uint32_t i = schema.field_count;
 	assert_int_equal(schema_add(&schema, name, type, type == WEIR_DECIMAL ? 10 : 0,
-		type == WEIR_DECIMAL ? 2 : 0), 0);
+				 type == WEIR_DECIMAL ? 2 : 0),
+		0);
 	static const uint8_t zero[16];
 	columns[i] = (struct weir_column){value ? value : zero, value ? NULL : all_null, 0};
 }
@@ -40,7 +41,9 @@ static int set_up(void **state)
 	static const double f = 2.5;
 	static const uint8_t b = 1;
 	static const __int128 d = 1234;
-	static const struct weir_slice s = {(const uint8_t *)"Gr\xc3\xbc\xc3\x9f" "e", 7, 0};
+	static const struct weir_slice s = {(const uint8_t *)"Gr\xc3\xbc\xc3\x9f"
+							     "e",
+		7, 0};
 	static const struct weir_slice e = {(const uint8_t *)"", 0, 0};
 	static const struct weir_slice y = {(const uint8_t *)"ab", 2, 0};
 	static const struct weir_slice q = {(const uint8_t *)"12", 2, 0};
@@ -312,16 +315,22 @@ static void texts_and_times(void **state)
 		{"length(y)", "int64 2"},
 		{"length(e)", "int64 0"},
 		{"length(o)", "null"},
-		{"substring(s, 3)", "string \xc3\xbc\xc3\x9f" "e"},
+		{"substring(s, 3)",
+			"string \xc3\xbc\xc3\x9f"
+			"e"},
 		{"substring(s, 2, 2)", "string r\xc3\xbc"},
 		{"substring(s, 0, 2)", "string G"},
 		{"substring(s, -5, 3)", "string "},
 		{"substring(s, 9, 3)", "string "},
-		{"substring(s, 1, 9223372036854775807)", "string Gr\xc3\xbc\xc3\x9f" "e"},
+		{"substring(s, 1, 9223372036854775807)",
+			"string Gr\xc3\xbc\xc3\x9f"
+			"e"},
 		{"substring(s, 2, -1)", "string "},
 		{"substring(y, 2)", "bytes b"},
 		{"substring(s, n)", "null"},
-		{"s = 'Gr\xc3\xbc\xc3\x9f" "e'", "bool true"},
+		{"s = 'Gr\xc3\xbc\xc3\x9f"
+		 "e'",
+			"bool true"},
 		{"e < s", "bool true"},
 		{"s >= 'Gr'", "bool true"},
 		{"'Gr' > s", "bool false"},
@@ -474,10 +483,11 @@ static void every_row_has_its_own_answer(void **state)
 		rows[i].other = i % 5;
 		nulls[i] = i % 7 == 0;
 	}
-	struct weir_column in[2] = {{&rows[0].value, nulls, sizeof(rows[0])},
-		{&rows[0].other, NULL, sizeof(rows[0])}};
+	struct weir_column in[2] = {
+		{&rows[0].value, nulls, sizeof(rows[0])}, {&rows[0].other, NULL, sizeof(rows[0])}};
 	assert_int_equal(expression_compile("value / other > 3 or value in (2, 5)", &two, error,
-		sizeof(error), &x), 0);
+				 sizeof(error), &x),
+		0);
 	assert_int_equal(expression_fields(x), 3);
 	assert_int_equal(expression_field(x), -1);
 	assert_int_equal(arena_create(&arena, 8 << 20, -1, true), 0);
@@ -488,8 +498,9 @@ static void every_row_has_its_own_answer(void **state)
 		assert_int_equal(errors[i], failed ? 1 + WEIR_DROP_OUT_OF_RANGE : 0);
 		if (failed)
 			continue;
-		bool want = !nulls[i] && (rows[i].value / rows[i].other > 3 ||
-						 rows[i].value == 2 || rows[i].value == 5);
+		bool want = !nulls[i] &&
+			(rows[i].value / rows[i].other > 3 || rows[i].value == 2 ||
+				rows[i].value == 5);
 		assert_int_equal(out.nulls[i], nulls[i]);
 		if (!nulls[i])
 			assert_int_equal(((const uint8_t *)out.data)[i], want);

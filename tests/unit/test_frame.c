@@ -33,9 +33,16 @@ static void seal(struct sample *s)
 static struct sample sample_frame(void)
 {
 	struct sample s = {{0}};
-	*header_of(&s) = (struct frame_header){.version = FRAME_VERSION, .type = FRAME_DATA,
-		.length = FRAME_BYTES, .item_count = 2, .job = 7, .channel = 3, .plan_version = 2,
-		.incarnation = 9, .first_number = 100, .watermark = INT64_MIN};
+	*header_of(&s) = (struct frame_header){.version = FRAME_VERSION,
+		.type = FRAME_DATA,
+		.length = FRAME_BYTES,
+		.item_count = 2,
+		.job = 7,
+		.channel = 3,
+		.plan_version = 2,
+		.incarnation = 9,
+		.first_number = 100,
+		.watermark = INT64_MIN};
 	s.bytes[FRAME_HEADER_BYTES] = 16;
 	s.bytes[FRAME_HEADER_BYTES + 16] = 24;
 	seal(&s);

@@ -124,8 +124,7 @@ static void names_of_any_length(void **state)
 	name[NAME_MAX] = 'n';
 	name[NAME_MAX + 1] = '\0';
 	snprintf(longest, sizeof(longest), "%s/%s", directory, name);
-	assert_int_equal(
-		output_file_open(&file, longest, buffer, sizeof(buffer)), -ENAMETOOLONG);
+	assert_int_equal(output_file_open(&file, longest, buffer, sizeof(buffer)), -ENAMETOOLONG);
 }
 
 // Killed where nothing can be cleaned up.

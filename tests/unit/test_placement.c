@@ -67,8 +67,8 @@ static struct placement place(const struct topology *topology, unsigned workers)
 }
 
 // What holds of every placement.
-static void check_all(
-	const struct topology *topology, const struct placement *placement, bool given)
+static void check_all(const struct topology *topology, const struct placement *placement,
+	bool given)
 {
 	uint64_t loads[TASKS_MAX] = {0}, total = 0, heaviest = 0;
 	assert_int_equal(placement->task_count, sketch.graph.task_count);
@@ -130,8 +130,8 @@ static void talkers_share_an_l3(void **state)
 		assert_int_equal(seats(&p, PLACEMENT_CORE), workers);
 		assert_false(on_housekeeping(&t, &p));
 		for (unsigned i = 0; i < workers; i++) {
-			assert_int_equal(
-				t.cores[p.workers[i].core].l3, t.cores[p.workers[0].core].l3);
+			assert_int_equal(t.cores[p.workers[i].core].l3,
+				t.cores[p.workers[0].core].l3);
 			assert_int_equal(p.workers[i].load, 100);
 			assert_int_equal(p.tasks[i].worker, i);
 			assert_int_equal(p.tasks[workers + i].worker, i);
@@ -169,8 +169,8 @@ static void a_nic_whose_node_has_no_core_left_is_far(void **state)
 	for (unsigned i = 0; i < 64; i++)
 		left[i] = i;
 	struct topology t;
-	assert_int_equal(
-		topology_load(TOPOLOGY_XML, WEIR_TEST_DATA "/host-2x64-smt-nic.xml", left, 64, &t),
+	assert_int_equal(topology_load(TOPOLOGY_XML, WEIR_TEST_DATA "/host-2x64-smt-nic.xml", left,
+				 64, &t),
 		0);
 	begin();
 	keyed_job(2);
@@ -236,8 +236,8 @@ static void eight_nodes_keep_what_talks_together(void **state)
 	struct placement p = place(&t, 42);
 	check(&t, &p);
 	for (unsigned i = 6; i < 42; i++)
-		assert_int_equal(
-			p.workers[p.tasks[i].worker].node, p.workers[p.tasks[i % 6].worker].node);
+		assert_int_equal(p.workers[p.tasks[i].worker].node,
+			p.workers[p.tasks[i % 6].worker].node);
 	assert_int_equal(seats(&p, PLACEMENT_CORE), 42);
 	placement_destroy(&p);
 	topology_destroy(&t);
@@ -313,8 +313,8 @@ static void the_first_pu_left_is_housekeeping(void **state)
 {
 	static const unsigned left[] = {70, 71, 72, 198, 199, 200};
 	struct topology t;
-	assert_int_equal(
-		topology_load(TOPOLOGY_XML, WEIR_TEST_DATA "/host-2x64-smt-nic.xml", left, 6, &t),
+	assert_int_equal(topology_load(TOPOLOGY_XML, WEIR_TEST_DATA "/host-2x64-smt-nic.xml", left,
+				 6, &t),
 		0);
 	begin();
 	keyed_job(2);
@@ -526,13 +526,13 @@ static uint64_t cost(const struct topology *t, const unsigned *pus, unsigned wor
 	uint64_t sum = 0;
 	for (size_t i = 0; i < sketch.graph.edge_count; i++)
 		sum += sketch.edges[i].weight *
-		       seating_distance(t, pus[sketch.edges[i].from], pus[sketch.edges[i].to]);
+			seating_distance(t, pus[sketch.edges[i].from], pus[sketch.edges[i].to]);
 	return sum;
 }
 
 // The least cost over all ways to seat the workers on cores other than the housekeeping one.
-static uint64_t least_cost(
-	const struct topology *t, unsigned *pus, unsigned seated, unsigned workers)
+static uint64_t least_cost(const struct topology *t, unsigned *pus, unsigned seated,
+	unsigned workers)
 {
 	uint64_t best = UINT64_MAX;
 	if (seated == workers)

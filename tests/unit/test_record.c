@@ -85,7 +85,7 @@ static bool walk(const struct weir_schema *s, const uint8_t *record)
 			continue;
 		struct weir_slice text = record_slice(record, s->fields[i].offset);
 		inside &= text.data >= record &&
-			  text.data + text.length <= record + record_length(record);
+			text.data + text.length <= record + record_length(record);
 		if (s->fields[i].type == WEIR_STRING)
 			inside &= utf8_is_valid(text.data, text.length);
 	}
@@ -123,7 +123,7 @@ static bool is_canonical(const struct weir_schema *s, const uint8_t *record)
 		}
 	}
 	return record_end(&b) == record_length(record) &&
-	       memcmp(copy, record, record_length(record)) == 0;
+		memcmp(copy, record, record_length(record)) == 0;
 }
 
 static void damage_is_refused_or_harmless(void **state)

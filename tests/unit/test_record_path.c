@@ -216,8 +216,7 @@ static void run_planned(struct planned_job *planned, uint32_t workers)
 		.on_worker = watch_worker};
 	struct node *node = NULL;
 	assert_int_equal(node_create(&workers_config, &node), 0);
-	struct engine_config config = {
-		.plan = &planned->plan, .worker_cpus = cpus, .node = node};
+	struct engine_config config = {.plan = &planned->plan, .worker_cpus = cpus, .node = node};
 	char error[256] = "";
 	struct engine *e = NULL;
 	if (engine_create(&config, error, sizeof(error), &e) != 0)

@@ -34,8 +34,10 @@ static struct frame_header *frame(uint64_t number, uint32_t items, uint32_t byte
 {
 	alignas(8) static uint8_t memory[FRAME_MAX];
 	struct frame_header *h = (struct frame_header *)memory;
-	*h = (struct frame_header){.type = FRAME_DATA, .length = FRAME_HEADER_BYTES + bytes,
-		.item_count = items, .first_number = number};
+	*h = (struct frame_header){.type = FRAME_DATA,
+		.length = FRAME_HEADER_BYTES + bytes,
+		.item_count = items,
+		.first_number = number};
 	memset(h + 1, (int)(number & 0xFF), bytes);
 	return h;
 }

@@ -16,9 +16,9 @@ static void layout_of_a_nexmark_bid(void **state)
 	struct weir_schema s = {.name = "bid", .variant = 2};
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(schema_add(&s, names[i],
-					 i == 4   ? WEIR_STRING
-					 : i == 3 ? WEIR_TIMESTAMP
-						  : WEIR_INT64,
+					 i == 4           ? WEIR_STRING
+						 : i == 3 ? WEIR_TIMESTAMP
+							  : WEIR_INT64,
 					 0, 0),
 			0);
 	schema_layout(&s);

@@ -128,8 +128,8 @@ static void sections_of_any_length_read_back(void **state)
 		snapshot_begin(&w, buffer, sizeof(buffer));
 		for (uint32_t i = 0; i < count; i++) {
 			lengths[i] = random_below(&seed, 2)
-					     ? random_below(&seed, 100)
-					     : 65528 - 150 + random_below(&seed, 300);
+				? random_below(&seed, 100)
+				: 65528 - 150 + random_below(&seed, 300);
 			char name[16];
 			snprintf(name, sizeof(name), "s%u", i);
 			snapshot_section(&w, name, i);

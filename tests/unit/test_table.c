@@ -234,7 +234,7 @@ int main(void)
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {T(test_int64_keys), T(test_bytes_keys),
 		T(test_null_is_not_zero), T(test_keys_of_one_task_spread_over_the_table),
-		T(test_snapshot), T(test_snapshot_is_by_key_group),
-		T(test_damaged_snapshot), T(test_exhausted_pool)};
+		T(test_snapshot), T(test_snapshot_is_by_key_group), T(test_damaged_snapshot),
+		T(test_exhausted_pool)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -141,15 +141,15 @@ static void feed(struct harness *h, const struct input *in, uint32_t from, uint3
 	} else if (harness_draw(h) % 2 == 0) {
 		for (uint32_t i = from; i < to; i++)
 			rows[i - from] = in->rows + in->at[i];
-		harness_batch(h, &(struct weir_batch){
-					  .form = WEIR_ROWS, .count = to - from, .rows = rows});
+		harness_batch(h,
+			&(struct weir_batch){.form = WEIR_ROWS, .count = to - from, .rows = rows});
 	} else {
 		static struct batch_columns columns;
 		static struct arena arena;
 		struct weir_batch batch;
 		if (columns.data[0] == NULL)
 			assert_true(arena_create(&arena, 1 << 20, -1, true) == 0 &&
-				    batch_columns_create(&columns, &in->schema, &arena) == 0);
+				batch_columns_create(&columns, &in->schema, &arena) == 0);
 		batch_gather(&packed, 31, &columns, &batch);
 		harness_batch(h, &batch);
 	}
@@ -184,8 +184,8 @@ static void test_equals_model(void **state)
 		for (uint32_t replaced = 0; replaced < 2; replaced++) {
 			h.seed = i * 31 + 7;
 			input_make(&in, &h, cases[i].values);
-			assert_int_equal(
-				harness_plan(&h, &top_kind, params_make(&cases[i]), &in.schema),
+			assert_int_equal(harness_plan(&h, &top_kind, params_make(&cases[i]),
+						 &in.schema),
 				0);
 			h.seed = i + 1000 * replaced;
 			run(&h, &in, replaced != 0);
@@ -214,8 +214,9 @@ static void test_runs_of_one_window(void **state)
 		}
 		const struct weir_column columns[] = {{&bounds[0], NULL, 0}, {&bounds[1], NULL, 0},
 			{names, NULL, sizeof(*names)}, {nums, NULL, 8}, {reals, NULL, 8}};
-		harness_batch(&h, &(struct weir_batch){.form = WEIR_COLUMNS,
-					  .at = 5, .count = 200, .columns = columns});
+		harness_batch(&h,
+			&(struct weir_batch){
+				.form = WEIR_COLUMNS, .at = 5, .count = 200, .columns = columns});
 	}
 	harness_watermark(&h, 9);
 	assert_int_equal(h.out_records, 0);
@@ -243,9 +244,10 @@ static void test_parts_and_union(void **state)
 		for (uint32_t i = k; i < ROWS; i += 2)
 			feed(&part, &in, i, i + 1);
 		harness_watermark(&part, INT64_MAX);
-		harness_batch(&both, &(struct weir_batch){.form = WEIR_PACKED,
-					     .first = part.out,
-					     .limit = part.out + part.out_bytes});
+		harness_batch(&both,
+			&(struct weir_batch){.form = WEIR_PACKED,
+				.first = part.out,
+				.limit = part.out + part.out_bytes});
 		harness_destroy(&part);
 	}
 	harness_watermark(&both, INT64_MAX);

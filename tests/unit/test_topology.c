@@ -118,8 +118,8 @@ static void what_is_taken_away_is_not_there(void **state)
 {
 	static const unsigned left[] = {130, 1, 129, 70, 5000};
 	struct topology t;
-	assert_int_equal(
-		topology_load(TOPOLOGY_XML, WEIR_TEST_DATA "/host-2x64-smt-nic.xml", left, 5, &t),
+	assert_int_equal(topology_load(TOPOLOGY_XML, WEIR_TEST_DATA "/host-2x64-smt-nic.xml", left,
+				 5, &t),
 		0);
 	every_index_is_in_range(&t);
 	assert_int_equal(t.core_count, 3);

@@ -390,8 +390,7 @@ static void renew(void *owner, void *argument)
 		return;
 	struct renewal *r = calloc(1, sizeof(*r));
 	VERIFY(r);
-	*r = (struct renewal){p, p->boot, p->meta->lease, c->time.now_ns, p->meta->ttl_ns,
-		false};
+	*r = (struct renewal){p, p->boot, p->meta->lease, c->time.now_ns, p->meta->ttl_ns, false};
 	vtime_at(&c->time, c->time.now_ns + delay(c), renewal_arrives, c, r);
 }
 
