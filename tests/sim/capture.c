@@ -8,6 +8,8 @@
 #include "state/snapshot.h"
 
 struct capture_rows captured[CAPTURE_SLOTS][CAPTURE_TASKS_MAX];
+struct capture_rows captured_by[CAPTURE_NODES_MAX][CAPTURE_SLOTS][CAPTURE_TASKS_MAX];
+uint32_t capture_node;
 
 struct capture {
 	struct capture_rows *rows;
@@ -24,13 +26,21 @@ static const struct weir_param params[] = {
 	{.name = NULL},
 };
 
-void capture_clear(void)
+static void clear(struct capture_rows (*of)[CAPTURE_TASKS_MAX])
 {
 	for (uint32_t s = 0; s < CAPTURE_SLOTS; s++)
 		for (uint32_t t = 0; t < CAPTURE_TASKS_MAX; t++) {
-			captured[s][t].rows.count = captured[s][t].reached = 0;
-			captured[s][t].differs = false;
+			of[s][t].rows.count = of[s][t].reached = 0;
+			of[s][t].differs = false;
 		}
+}
+
+void capture_clear(void)
+{
+	clear(captured);
+	for (uint32_t n = 0; n < CAPTURE_NODES_MAX; n++)
+		clear(captured_by[n]);
+	capture_node = 0;
 }
 
 static void keep(struct capture_rows *c, const struct row *row)
@@ -54,7 +64,9 @@ static int create(struct weir_context *ctx, const struct weir_plan *plan, void *
 	if (c == NULL || batch_columns_create(&c->scratch, plan->input, ctx->arena) != 0)
 		return -ENOMEM;
 	VERIFY(ctx->task_index < CAPTURE_TASKS_MAX && plan->input->field_count <= ROW_WIDTH);
-	c->rows = &captured[weir_param_int(plan->params, "slot", 0)][ctx->task_index];
+	int64_t slot = weir_param_int(plan->params, "slot", 0);
+	c->rows = capture_node == 0 ? &captured[slot][ctx->task_index]
+				    : &captured_by[capture_node - 1][slot][ctx->task_index];
 	c->rows->rows.count = 0;
 	c->all_fields = schema_all_fields(plan->input);
 	*ret_self = c;

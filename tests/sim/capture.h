@@ -6,7 +6,7 @@
 #include "dataplane/operator.h"
 #include "tests/sim/rows.h"
 
-enum { CAPTURE_TASKS_MAX = 8, CAPTURE_SLOTS = 2 };
+enum { CAPTURE_TASKS_MAX = 8, CAPTURE_SLOTS = 2, CAPTURE_NODES_MAX = 4 };
 
 // What one task of the sink with parameter `slot` was given.
 struct capture_rows {
@@ -17,5 +17,9 @@ struct capture_rows {
 
 extern const struct weir_operator capture_operator;
 extern struct capture_rows captured[CAPTURE_SLOTS][CAPTURE_TASKS_MAX];
+
+// Of tasks that are created while capture_node is a node's number plus one, each node's own.
+extern struct capture_rows captured_by[CAPTURE_NODES_MAX][CAPTURE_SLOTS][CAPTURE_TASKS_MAX];
+extern uint32_t capture_node;
 
 void capture_clear(void); // between seeds

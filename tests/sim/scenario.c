@@ -4,12 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/sim/capture.h"
+
 const struct scenario_stream scenario_streams[NEXMARK_KINDS] = {
 	[NEXMARK_PERSON] = {"person", {"city", "state"}, "id", "time", {4, 5}, 0, 6, true},
 	[NEXMARK_AUCTION] = {"auction", {"seller", "category"}, "initial_bid", "time", {7, 8}, 3, 5,
 		false},
 	[NEXMARK_BID] = {"bid", {"auction", "bidder"}, "price", "time", {0, 1}, 2, 3, false},
 };
+
+enum { REPLICAS_PACE = 20, REPLICAS_EVENTS = 15000 };
 
 static void add(struct scenario *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -79,12 +83,16 @@ static void write_job(struct scenario *s)
 	s->job[0] = 0;
 	add(s, "version: 1\njob: sim\nworkers: {count: %u, state_memory: 64MiB}\n", s->workers);
 	add(s, "exchange: {frame: %uB, credit: %u}\n", s->frame_bytes, s->credit);
-	add(s, "checkpoint: {interval: 1s, retention: 16MiB, snapshot: 8MiB}\noperators:\n");
+	add(s,
+		s->replicas ? "recovery: {survive: 1 host, retention: 4MiB}\noperators:\n"
+			    : "checkpoint: {interval: 1s, retention: 16MiB, snapshot: 8MiB}\n"
+			      "operators:\n");
 	add(s,
 		"  - {id: source, kind: nexmark, events: %llu, rate: %llu/s, group: %llu, "
 		"pace: %llu/s}\n",
 		(unsigned long long)s->events, (unsigned long long)s->rate,
-		(unsigned long long)s->group, (unsigned long long)s->rate);
+		(unsigned long long)s->group,
+		(unsigned long long)s->rate * (s->replicas ? REPLICAS_PACE : 1));
 	for (uint32_t i = 0; i < s->query_count; i++)
 		write_query(s, i);
 }
@@ -139,5 +147,16 @@ void scenario_draw(struct scenario *s, uint64_t seed)
 	s->kills = random_chance(r, 750) ? (uint32_t)random_in(r, 1, 6) : 0;
 	if (random_chance(r, 100))
 		s->interrupt_ns = (int64_t)random_in(r, 1, 60) * 1000000000;
+	write_job(s);
+}
+
+void scenario_draw_replicas(struct scenario *s, uint64_t seed)
+{
+	struct random random = {seed * 0x9E3779B97F4A7C15ULL + 7};
+	scenario_draw(s, seed);
+	s->replicas = true;
+	s->events = REPLICAS_EVENTS;
+	s->workers = (uint32_t)random_in(&random, 2, CAPTURE_NODES_MAX);
+	s->interrupt_ns = s->interrupt_ns == 0 ? 0 : (int64_t)random_in(&random, 1, 700000000);
 	write_job(s);
 }

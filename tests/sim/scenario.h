@@ -44,10 +44,14 @@ struct scenario {
 	struct query queries[SCENARIO_QUERIES_MAX];
 	uint32_t kills;       // times that one to three tasks die
 	int64_t interrupt_ns; // 0: runs to the end
+	bool replicas;        // of every task, instead of checkpoints
 	char job[4096];       // the job file
 };
 
 void scenario_draw(struct scenario *s, uint64_t seed);
+
+// The same for tasks with replicas: faster, and shorter.
+void scenario_draw_replicas(struct scenario *s, uint64_t seed);
 
 static inline uint32_t query_key_count(const struct query *q)
 {

@@ -18,6 +18,7 @@
 #include "tests/sim/capture.h"
 #include "tests/sim/cluster/cluster.h"
 #include "tests/sim/model.h"
+#include "tests/sim/replicas.h"
 #include "tests/sim/transport.h"
 #include "tests/sim/world.h"
 
@@ -146,6 +147,27 @@ static bool run_seed(uint64_t seed, bool verbose)
 	return good;
 }
 
+static bool run_replicas_seed(uint64_t seed, bool verbose)
+{
+	static struct replica_world world;
+	struct scenario scenario;
+	scenario_draw_replicas(&scenario, seed);
+	bool good = replica_world_create(&world, &scenario);
+	if (good) {
+		replica_world_run(&world);
+		replica_world_gather(&world);
+		good = !world.violated;
+		for (uint32_t i = 0; i < scenario.query_count && good; i++)
+			good = check_output(&scenario, i);
+	}
+	if (!good || verbose)
+		fprintf(stderr, "seed %" PRIu64 ": %" PRIu64 " rounds, %u nodes, %u lost, job:\n%s",
+			seed, world.rounds, world.node_count, world.losses, scenario.job);
+	world.violated |= !good;
+	replica_world_destroy(&world);
+	return !world.violated;
+}
+
 // What the processes know of each other, in memory they share.
 struct progress {
 	atomic_uint_fast64_t first_violation;
@@ -270,6 +292,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case 'u':
 		o->until = true;
 		return 0;
+	case 'r':
+		o->run = run_replicas_seed;
+		setenv("WEIR_SMALL_PAGES", "1", 1); // it fills its pools anew for every seed
+		return 0;
 	case 't':
 		o->run = transport_run_seed;
 		setenv("WEIR_SMALL_PAGES", "1", 1); // it fills its pools anew for every seed
@@ -289,6 +315,8 @@ int main(int argc, char **argv)
 			0},
 		{"until-violation", 'u', NULL, 0, "Stop at the first violation", 0},
 		{"transport", 't', NULL, 0, "Run the transport alone, over a bad network", 0},
+		{"replicas", 'r', NULL, 0,
+			"Jobs across nodes, their tasks with hot replicas, and nodes that die", 0},
 		{"verbose", 'v', NULL, 0, "Say what every seed runs", 0},
 		{0},
 	};
