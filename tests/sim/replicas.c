@@ -54,10 +54,16 @@ static bool plan_job(struct replica_world *w)
 	return false;
 }
 
-static uint32_t packets_needed(const struct replica_world *w)
+// What sessions hold, and what credit lets come from other nodes.
+static uint32_t packets_needed(const struct replica_world *w, uint32_t n)
 {
-	return w->node_count * (2 * WINDOW + 8) + WIRE_HELD_MAX + 2 * LINK_BURST +
-		w->planned.plan.channel_count * (w->scenario->credit + CHANNEL_CONTROL_FRAMES);
+	const struct job_plan *plan = &w->planned.plan;
+	uint32_t packets = w->node_count * (2 * WINDOW + 8) + WIRE_HELD_MAX + 2 * LINK_BURST;
+	for (uint32_t c = 0; c < plan->channel_count; c++)
+		if (plan->tasks[plan->channels[c].to].worker == n &&
+			plan->tasks[plan->channels[c].from].worker != n)
+			packets += w->scenario->credit + CHANNEL_CONTROL_FRAMES;
+	return packets;
 }
 
 static void create_transport(struct replica_world *w, uint32_t n)
@@ -83,7 +89,7 @@ static void create_packets(struct replica_world *w, uint32_t n)
 {
 	char name[32];
 	snprintf(name, sizeof(name), "packets%u", n);
-	w->nodes[n].packets = rte_pktmbuf_pool_create(name, packets_needed(w), 0, 0,
+	w->nodes[n].packets = rte_pktmbuf_pool_create(name, packets_needed(w, n), 0, 0,
 		PACKET_BYTES + RTE_PKTMBUF_HEADROOM, SOCKET_ID_ANY);
 	VERIFY(w->nodes[n].packets != NULL);
 	wire_add(&w->wire, w->nodes[n].packets, PACKET_BYTES - LINK_HEADROOM - 64);
