@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "control/job_graph.h"
 #include "control/suggest.h"
 
 const struct weir_value *job_recovery(const struct job *job)
@@ -38,11 +39,27 @@ static void say_unknown(struct job *job, const struct weir_value *item)
 			suggest_text(&near, text)));
 }
 
+// `item`: where the operator is listed; NULL: it is not, all are meant.
+static void choose(struct job *job, struct job_operator *op, const struct weir_value *item)
+{
+	op->replicated = true;
+	if (op->kind == NULL || !op->kind->immediate)
+		return;
+	const char *text = heap_printf(&job->heap,
+		"%s acts outside at once, which a replica cannot hold back; %s, or use a sink that "
+		"publishes at the end, such as csv",
+		op->kind->kind, item ? "leave it out" : "list the others in recovery.operators");
+	if (item)
+		error_at(job, item, text);
+	else
+		job_operator_error(job, op, "kind", "%s", text);
+}
+
 static void choose_listed(struct job *job, const struct weir_value *item)
 {
 	for (uint32_t i = 0; i < job->operator_count; i++) {
 		if (strcmp(job->operators[i].id, item->text) == 0) {
-			job->operators[i].replicated = true;
+			choose(job, &job->operators[i], item);
 			return;
 		}
 	}
@@ -57,7 +74,7 @@ void job_choose_replicated(struct job *job)
 	const struct weir_value *list =
 		weir_param_find(weir_param_find(job->raw, "recovery"), "operators");
 	for (uint32_t i = 0; list == NULL && i < job->operator_count; i++)
-		job->operators[i].replicated = true;
+		choose(job, &job->operators[i], NULL);
 	if (list == NULL || list->kind != WEIR_VALUE_LIST)
 		return; // what is no list has been said
 	if (list->count == 0)

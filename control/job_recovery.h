@@ -7,7 +7,7 @@
 const struct weir_value *job_recovery(const struct job *job);
 
 // Mark the operators whose tasks are replicated; behind job_connect. What the section names and
-// the job has not becomes an error.
+// the job has not, or cannot replicate, becomes an error.
 void job_choose_replicated(struct job *job);
 
 // Add an error about the section.

@@ -12,6 +12,7 @@
 
 #include "control/commands.h"
 #include "control/core_claim.h"
+#include "control/job_recovery.h"
 #include "control/planner.h"
 #include "control/progress.h"
 #include "control/report.h"
@@ -62,6 +63,18 @@ static void block_signals(struct run *run)
 	signal(SIGXFSZ, SIG_IGN); // a sink then gets an error, and says which file it was
 	signal(SIGPIPE, SIG_IGN);
 	pthread_sigmask(SIG_BLOCK, &run->stops, NULL);
+}
+
+static void warn_alone(struct run *run)
+{
+	if (job_recovery(&run->job) == NULL)
+		return;
+	const struct weir_value *at = weir_param_find(run->job.raw, "recovery");
+	struct errors warning = {.heap = &run->job.heap};
+	errors_add(&warning, at->file, at->line,
+		"recovery: this is one process on one host, and nothing survives the host; the job "
+		"runs without replicas, which `weir submit` gives it");
+	errors_print(&warning, stderr);
 }
 
 static int place(struct run *run, const struct topology *topology, uint32_t workers)
@@ -317,6 +330,8 @@ int run_job(const struct run_options *options)
 	int code = run->job.errors.count ? EXIT_USE : open_report(run);
 	if (code == EXIT_DONE)
 		code = plan(run);
+	if (code == EXIT_DONE)
+		warn_alone(run);
 	if (code == EXIT_DONE) {
 		code = start(run);
 		if (code == EXIT_DONE)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/job_graph.h"
+#include "control/job_recovery.h"
 #include "dataplane/frame.h"
 #include "numa/assert.h"
 
@@ -174,6 +175,12 @@ static int add_source(struct job *job, struct stages *stages, uint32_t index, ui
 	return 0;
 }
 
+// What cannot be replicated must not share the task of what is.
+static bool stands_apart(const struct job *job, const struct job_operator *op)
+{
+	return op->kind->immediate && job_recovery(job) != NULL;
+}
+
 static int add_reader(struct job *job, struct stages *stages, uint32_t index, uint32_t workers)
 {
 	const struct job_operator *op = &job->operators[index];
@@ -198,7 +205,7 @@ static int add_reader(struct job *job, struct stages *stages, uint32_t index, ui
 	s->produced = s->input = produced;
 	s->plan = plan;
 	bool crosses = plan->key_count && parallelism > 1;
-	if (!only_consumer || crosses || parallelism != upstream ||
+	if (!only_consumer || crosses || stands_apart(job, op) || parallelism != upstream ||
 		!chain_has_room(&stages->stage[from]))
 		return stage_connect(job, stages, s);
 	stage_fuse(stages, s);

@@ -110,7 +110,8 @@ struct weir_operator {
 	const char *kind;
 	const char *summary; // one sentence for help and the reference
 	enum weir_role role;
-	bool partial; // run on parts first and again on the union, it gives the same result
+	bool partial;   // run on parts first and again on the union, it gives the same result
+	bool immediate; // sink: it acts outside as it goes, not in publish; has no replica
 	const struct weir_param *params;
 
 	// Check parameters against the input and fill in the plan.  Returns 0, or -EINVAL after

@@ -44,6 +44,7 @@ const struct weir_operator sink_stdout = {
 	.kind = "stdout",
 	.summary = "CSV lines on standard output.",
 	.role = WEIR_SINK,
+	.immediate = true,
 	.params = params,
 	.plan = sink_rows_plan,
 	.create = sink_create,

@@ -502,6 +502,22 @@ def a_core_that_another_job_polls_is_said(folder):
 
 
 @test
+def one_process_has_no_replicas(folder):
+    write(folder, "j.yaml", "version: 1\njob: j\nrecovery: {}\noperators:\n"
+          "  - {id: source, kind: nexmark, events: 1000}\n"
+          "  - {id: sink, kind: csv, input: source.bid, path: out.csv}\n")
+    result = weir(folder, "run", "-w", "1", "j.yaml")
+    assert result.returncode == 0, result.stderr
+    said = "j.yaml:3: recovery: this is one process on one host, and nothing survives the host;"
+    assert result.stderr.count(said) == 1, result.stderr
+    write(folder, "s.yaml", read(folder, "j.yaml").replace("csv, ", "stdout, ").replace(
+        ", path: out.csv", ""))
+    at_once = weir(folder, "check", "s.yaml")
+    assert at_once.returncode == 2, at_once.stderr
+    assert "s.yaml:6: sink.kind: stdout acts outside at once" in at_once.stderr, at_once.stderr
+
+
+@test
 def a_terminal_sees_the_event_time(folder):
     write(folder, "j.yaml", ENDLESS)
     ours, its = os.openpty()

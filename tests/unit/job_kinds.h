@@ -100,5 +100,10 @@ static const struct weir_operator best_kind = {.kind = "best",
 	.plan = best_plan};
 static const struct weir_operator swallow_kind = {
 	.kind = "swallow", .role = WEIR_SINK, .params = swallow_params, .plan = swallow_plan};
+static const struct weir_operator show_kind = {.kind = "show",
+	.role = WEIR_SINK,
+	.immediate = true,
+	.params = swallow_params,
+	.plan = swallow_plan};
 static const struct weir_operator *const job_kinds[] = {
-	&numbers_kind, &sum_kind, &keep_kind, &best_kind, &swallow_kind, NULL};
+	&numbers_kind, &sum_kind, &keep_kind, &best_kind, &swallow_kind, &show_kind, NULL};

@@ -201,6 +201,22 @@ static void a_fused_operator_takes_its_task_along(void **state)
 	assert_int_equal(count_standing(f, PLAN_SINGLE), 0);
 }
 
+static void what_acts_at_once_stands_apart(void **state)
+{
+	struct fixture *f = *state;
+	two_nodes(f);
+	plan_job(f,
+		"- {id: source, kind: numbers}\n"
+		"- {id: sum, kind: sum, input: source, key: b}\n"
+		"- {id: show, kind: show, input: sum}\n",
+		"recovery: {operators: [source, sum]}\n");
+	assert_int_equal(f->plan->tasks[2].edge_count, 1);
+	assert_int_equal(f->plan->tasks[2].standing, PLAN_PRIMARY);
+	assert_int_equal(f->plan->tasks[4].standing, PLAN_SINGLE);
+	assert_int_equal(f->plan->tasks[4].steps[0].kind->immediate, true);
+	assert_non_null(f->plan->tasks[4].standby_inputs);
+}
+
 // Three nodes of two workers each: a circle, and what a worker has stays together.
 static void each_worker_has_a_buddy(void **state)
 {
@@ -323,6 +339,13 @@ static void retention_is_bounded(void **state)
 		"- {id: sink, kind: swallow, input: sum}\n",
 		"recovery: {}\n");
 	assert_in_range(f->plan->channel_retention_bytes, 1 << 20, (512 << 20) / (4 * 64));
+	job_destroy(&f->job);
+	plan_job(f,
+		"- {id: source, kind: numbers, parallelism: 16}\n"
+		"- {id: sum, kind: sum, input: source, key: b, parallelism: 16}\n"
+		"- {id: sink, kind: swallow, input: sum}\n",
+		"recovery: {}\n");
+	assert_int_equal(f->plan->channel_retention_bytes, 1 << 20);
 }
 
 static void the_hash_covers_replicas(void **state)
@@ -373,6 +396,14 @@ static void wrong_sections_are_said(void **state)
 		{"{operators: [sum, sun]}",
 			"recovery.operators[2]: there is no operator sun; did you "
 			"mean sum?"},
+		{"{operators: [sum, show]}",
+			"recovery.operators[2]: show acts outside at once, which a replica cannot "
+			"hold back; leave it out, or use a sink that publishes at the end, such "
+			"as csv"},
+		{"{}",
+			"show.kind: show acts outside at once, which a replica cannot hold back; "
+			"list the others in recovery.operators, or use a sink that publishes at "
+			"the end, such as csv"},
 		{"{operators: []}",
 			"recovery.operators: is empty; list operators, or leave it out: "
 			"all are then meant"},
@@ -389,7 +420,7 @@ static void wrong_sections_are_said(void **state)
 			"version: 1\njob: test\nrecovery: %s\noperators:\n"
 			"- {id: source, kind: numbers}\n"
 			"- {id: sum, kind: sum, input: source, key: b}\n"
-			"- {id: sink, kind: swallow, input: sum}\n",
+			"- {id: show, kind: show, input: sum}\n",
 			wrong[i].recovery);
 		struct job_source source = {
 			.file = "f.yaml", .text = text, .bytes = strlen(text), .kinds = job_kinds};
@@ -409,6 +440,7 @@ int main(void)
 		REPLICAS_TEST(instances_are_joined_four_times),
 		REPLICAS_TEST(some_operators_are_enough),
 		REPLICAS_TEST(a_fused_operator_takes_its_task_along),
+		REPLICAS_TEST(what_acts_at_once_stands_apart),
 		REPLICAS_TEST(each_worker_has_a_buddy),
 		REPLICAS_TEST(racks_are_told_apart),
 		REPLICAS_TEST(hosts_of_a_rack_do_for_a_host),
