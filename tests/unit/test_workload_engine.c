@@ -132,6 +132,66 @@ static void test_what_is_wrong_is_said_with_its_line(void **state)
 	workload->ops->discard(workload, part);
 }
 
+static struct workload_part *prepare_replicas(const struct workload_participant *nodes,
+	uint32_t count)
+{
+	struct workload_part *part = NULL;
+	snprintf(text, sizeof(text),
+		"version: 1\njob: test\nrecovery: {}\noperators:\n"
+		"  - {id: source, kind: nexmark, events: 10}\n"
+		"  - {id: sink, kind: 'null', input: source.bid}\n");
+	const struct workload_request request = {.job = "test-3",
+		.text = text,
+		.text_bytes = strlen(text),
+		.plan_version = 1,
+		.incarnation = 7,
+		.participant_count = count,
+		.participants = nodes};
+	assert_int_equal(workload->ops->prepare(workload, &request, &part), 0);
+	return part;
+}
+
+static void test_replicas_need_a_second_host(void **state)
+{
+	struct workload_part *part = prepare_replicas(&alone, 1);
+	assert_int_equal(leave(part, WORKLOAD_PREPARING), WORKLOAD_FAILED);
+	assert_non_null(strstr(status_of(part).error, "test-3:3: recovery: the job's nodes are all "
+						      "on host a"));
+	assert_int_equal(status_of(part).cover_count, 0);
+	workload->ops->discard(workload, part);
+	struct workload_participant nodes[] = {alone, alone};
+	nodes[1].node = "b";
+	nodes[1].first_worker = nodes[0].workers;
+	nodes[0].host = nodes[1].host = "h";
+	part = prepare_replicas(nodes, 2);
+	assert_int_equal(leave(part, WORKLOAD_PREPARING), WORKLOAD_FAILED);
+	assert_non_null(strstr(status_of(part).error, "all on host h,"));
+	workload->ops->discard(workload, part);
+}
+
+// There are no links here, so it gets no further than its plan.
+static void test_what_a_loss_means_is_known_from_the_plan(void **state)
+{
+	char host[2][8] = {"h0", "h1"}; // of the caller: they are copied
+	struct workload_participant nodes[] = {alone, alone};
+	nodes[1].node = "b";
+	nodes[1].first_worker = nodes[0].workers;
+	nodes[0].host = host[0];
+	nodes[1].host = host[1];
+	struct workload_part *part = prepare_replicas(nodes, 2);
+	memset(host, 0, sizeof(host));
+	assert_int_equal(leave(part, WORKLOAD_PREPARING), WORKLOAD_FAILED);
+	struct workload_status status = status_of(part);
+	assert_non_null(strstr(status.error, "links"));
+	assert_int_equal(status.cover_count, 2);
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_true(status.covers[i].whole);
+		assert_int_equal(status.covers[i].by_count, 1);
+		assert_int_equal(status.covers[i].by[0], 1 - i);
+	}
+	workload->ops->discard(workload, part);
+}
+
 static void test_a_wrong_number_of_workers_is_refused(void **state)
 {
 	struct workload_participant other = alone;
@@ -188,6 +248,8 @@ int main(void)
 		cmocka_unit_test(test_an_interrupted_part_ends_early),
 		cmocka_unit_test(test_figures_grow_while_a_part_runs),
 		cmocka_unit_test(test_what_is_wrong_is_said_with_its_line),
+		cmocka_unit_test(test_replicas_need_a_second_host),
+		cmocka_unit_test(test_what_a_loss_means_is_known_from_the_plan),
 		cmocka_unit_test(test_a_wrong_number_of_workers_is_refused),
 		cmocka_unit_test(test_discarding_at_any_time_is_safe),
 	};
