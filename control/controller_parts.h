@@ -174,6 +174,9 @@ void requests_take(struct controller *c, uint64_t peer, uint64_t number,
 	const Weir__Request *request);
 void requests_answer(struct controller *c, struct job_entry *job, const char *error);
 
+// Have those who wait for an answer ask whoever leads next.
+void requests_redirect(struct controller *c, struct job_entry *job);
+
 // submission.c: a job as its client sent it, checked as `weir check` does
 // Returns its record, or NULL with what is wrong in *ret_errors, for free().
 Weir__JobRecord *submission_check(const Weir__JobSpec *spec, const char *token,

@@ -43,7 +43,7 @@ void election_step_down(struct controller *c, const char *why)
 		node->state = NODE_UNKNOWN;
 	}
 	for (uint32_t i = 0; i < c->job_count; i++)
-		requests_answer(c, c->jobs[i], "leadership changed meanwhile; ask again");
+		requests_redirect(c, c->jobs[i]); // asked again, a request is the same one
 }
 
 static void look_up(struct controller *c)

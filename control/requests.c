@@ -162,6 +162,13 @@ void requests_answer(struct controller *c, struct job_entry *job, const char *er
 	}
 }
 
+void requests_redirect(struct controller *c, struct job_entry *job)
+{
+	for (uint32_t i = 0; i < job->waiter_count; i++)
+		election_redirect(c, job->waiters[i].peer, job->waiters[i].number);
+	job->waiter_count = 0;
+}
+
 static void add_job(struct controller *c, uint64_t peer, uint64_t number,
 	const Weir__Submit *submit, Weir__JobRecord *record)
 {
