@@ -1,0 +1,182 @@
+"""What the tests of jobs on real clusters share: a controller and nodes, joined by links.
+
+Run as a test's module: argv is BUILD SOURCE memif|af_packet|af_xdp.
+"""
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+BUILD, TOP, KIND = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]), sys.argv[3]
+PATIENCE = 30  # seconds until something that must happen has failed to
+FAULTS = "    faults: {loss: 5%, duplicate: 10%, reorder: 10%, corrupt: 1%, seed: 5}\n"
+DEVICES = {
+    "af_packet": "net_af_packet_t,iface=v0,blocksz=1048576,framesz=2048,framecnt=4096",
+    "af_xdp": "net_af_xdp_t,iface=v0",
+}
+JOBS = {
+    "q0": ("examples/nexmark/q0.yaml", ["source.events=100000"]),
+    "q5": ("examples/nexmark/q5.yaml", ["source.events=300000", "source.rate=10000/s"]),
+    "delays": ("examples/flights/delays.yaml", []),
+}
+ENDLESS = ["source.events=1000000000", "source.pace=20000/s"]
+
+
+def run(*command):
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+class ClusterCase(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="weir-jobs-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.address = "unix:" + self.path("c.sock")
+        self.processes = {}
+        self.namespaces = {}
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    # ---- the cluster
+
+    def start(self, name, program, config):
+        command = [os.path.join(BUILD, program), self.path(config)]
+        if name in self.namespaces:
+            command = ["ip", "netns", "exec", self.namespaces[name], *command]
+        with open(self.path(name + ".log"), "a", encoding="utf-8") as log:
+            process = subprocess.Popen(command, cwd=TOP, stdout=log, stderr=log)
+        self.processes[name] = process
+
+        def end():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+        self.addCleanup(end)
+
+    def cluster(self, names, more=""):
+        """A controller and nodes, each joined to every other."""
+        self.write("ctl.yaml", f"version: 1\nname: ctl\nlisten: ['{self.address}']\n"
+                               f"metadata: {{journal: {self.path('journal')}}}\n")
+        self.start("ctl", "weir-controller", "ctl.yaml")
+        links = self.mesh(names, more) if KIND == "memif" else self.bridge(names, more)
+        for name in names:
+            self.write(name + ".yaml",
+                       f"version: 1\nname: {name}\ncontrollers: ['{self.address}']\n"
+                       f"host: host-{name}\nstorage: {self.path('storage-' + name)}\n"
+                       f"memory: 256MiB\nworkers: {{count: 1, wait: yield}}\n"
+                       + ("links:\n" + "".join(links[name]) if links[name] else ""))
+            self.start(name, "weir-node", name + ".yaml")
+        self.await_nodes(names)
+
+    def mesh(self, names, more):
+        links = {name: [] for name in names}
+        for subnet, pair in enumerate(itertools.combinations(names, 2)):
+            for role, name, host in (("server", pair[0], 1), ("client", pair[1], 2)):
+                joint = "".join(pair)
+                links[name].append(
+                    f"  - device: net_memif_{joint},role={role},socket={self.path(joint)},"
+                    f"socket-abstract=no\n    address: 10.77.{subnet}.{host}/24\n"
+                    f"    port: 4800\n{more}")
+        return links
+
+    def bridge(self, names, more):
+        switch = f"weir{os.getpid()}s"
+        run("ip", "netns", "add", switch)
+        self.addCleanup(run, "ip", "netns", "del", switch)
+        run("ip", "-n", switch, "link", "add", "br0", "type", "bridge")
+        run("ip", "-n", switch, "link", "set", "br0", "up")
+        links = {}
+        for host, name in enumerate(names, 1):
+            space = self.namespaces[name] = f"weir{os.getpid()}{name}"
+            run("ip", "netns", "add", space)
+            self.addCleanup(run, "ip", "netns", "del", space)
+            run("ip", "-n", switch, "link", "add", f"p{host}", "type", "veth", "peer", "name",
+                "v0", "netns", space)
+            run("ip", "-n", switch, "link", "set", f"p{host}", "master", "br0", "up")
+            run("ip", "-n", space, "link", "set", "v0", "up")
+            links[name] = [f"  - device: {DEVICES[KIND]}\n    address: 10.78.0.{host}/24\n"
+                           f"    port: 4800\n{more}"]
+        return links
+
+    # ---- what a user does
+
+    def weir(self, *arguments, code=0):
+        done = subprocess.run([os.path.join(BUILD, "weir"), *arguments], cwd=TOP, text=True,
+                              capture_output=True, timeout=PATIENCE, check=False,
+                              env={**os.environ, "WEIR_CONTROLLER": self.address,
+                                   "HOME": self.folder})
+        if code is not None:
+            self.assertEqual(done.returncode, code, f"{arguments} {done.stderr}{self.logs()}")
+        return done
+
+    def logs(self):
+        text = ""
+        for name in self.processes:
+            with open(self.path(name + ".log"), encoding="utf-8", errors="replace") as log:
+                text += f"\n== {name}\n" + log.read()
+        return text
+
+    def await_that(self, condition, what):
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, what + self.logs())
+            time.sleep(0.05)
+
+    def await_nodes(self, names):
+        def all_live():
+            listed = json.loads(self.weir("nodes", "--json", code=None).stdout or "{}")
+            alive = {n["name"] for n in listed.get("nodes", []) if n["state"] == "alive"}
+            return alive == set(names)
+        self.await_that(all_live, f"not exactly {names} are alive")
+
+    def state(self, job):
+        return json.loads(self.weir("status", job, "--json").stdout)["job"]
+
+    def rows(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return sorted(file)
+
+    def settings(self, job, out):
+        file, sets = JOBS[job]
+        flags = [f"--set={s}" for s in [*sets, "workers.state_memory=32MiB",
+                                        "sink.path=" + self.path(out)]]
+        return [*flags, file]
+
+    def expect_same(self, job, name):
+        if not os.path.exists(self.path(job + ".alone")):
+            self.weir("run", "--workers=1", *self.settings(job, job + ".alone"))
+        done = self.weir("submit", "--wait", *self.settings(job, name))
+        self.assertIn("is finished", done.stdout)
+        rows = self.rows(name)
+        self.assertGreater(len(rows), 10)
+        self.assertEqual(rows, self.rows(job + ".alone"), f"{job} differs")
+
+
+def namespaces_work():
+    name = f"weir{os.getpid()}try"
+    if os.getuid() != 0 or shutil.which("ip") is None:
+        return False
+    if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode:
+        return False
+    wire = ["ip", "-n", name, "link", "add", "va", "type", "veth", "peer", "name", "vb"]
+    works = subprocess.run(wire, capture_output=True, check=False).returncode == 0
+    run("ip", "netns", "del", name)
+    return works
+
+
+def main():
+    if KIND != "memif" and not namespaces_work():
+        print("skipped: network namespaces need root and `ip` (iproute2)")
+        sys.exit(77)
+    unittest.main(argv=[sys.argv[0], "-v", *sys.argv[4:]])
