@@ -127,7 +127,6 @@ def null_reports_count_and_hash(folder):
     assert len(hashes) == 1
 
 
-# Start a run and wait until its workers work.
 BAD_ROWS = """time,value
 2001-01-01T00:00:01Z,1
 nonsense,2
@@ -265,12 +264,18 @@ def more_memory_than_there_is_is_refused(folder):
     assert "lower workers.count, workers.state_memory" in result.stderr, result.stderr
 
 
-def begin(folder, *arguments):
+# Start a run and wait until its workers work. What becomes of SIGHUP is inherited, and these
+# tests may run under nohup.
+def begin(folder, *arguments, hangup=signal.SIG_DFL):
     process = subprocess.Popen(
         [WEIR, "run", "-w", "1", "-s", "workers.wait=sleep", *arguments], cwd=folder,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and not working(process.pid):
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, hangup))
+    deadline = time.monotonic() + 50
+    while not working(process.pid):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise AssertionError("the job did not begin: " + process.communicate()[1])
         time.sleep(0.05)
     time.sleep(0.3)
     return process
@@ -422,6 +427,19 @@ def a_terminal_that_goes_is_an_interrupt(folder):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0 and "interrupted: " in errors, (process.returncode, errors)
     assert sorted(os.listdir(folder)) == ["j.yaml", "out.csv"], os.listdir(folder)
+
+
+@test
+def under_nohup_a_terminal_that_goes_stops_nothing(folder):
+    write(folder, "j.yaml", ENDLESS)
+    process = begin(folder, "-r", "r.json", "j.yaml", hangup=signal.SIG_IGN)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    going_on = process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert going_on and process.returncode == 0, (process.returncode, errors)
+    assert report_of(folder)["state"] == "interrupted", errors
 
 
 @test
