@@ -48,7 +48,7 @@ struct weir_plan {
 	uint32_t parallelism_max;     // 0: any
 	bool drops_fail;              // source: what is dropped behind it fails the job
 	size_t shared_bytes;          // source: memory all tasks share, see share()
-	void *detail;                 // the kind's own, freed by unplan
+	void *detail;                 // the kind's own, freed by unplan; outlives the tasks
 	// the runtime's:
 	void *shared;
 	void (*error)(struct weir_plan *plan, const struct weir_value *at, const char *text);
@@ -125,7 +125,7 @@ struct weir_operator {
 	// Make an instance, all its fixed memory from ctx->arena.
 	// Returns 0 or -errno; a message in ctx->error by weir_fail says why.
 	int (*create)(struct weir_context *ctx, const struct weir_plan *plan, void **ret_self);
-	void (*destroy)(void *self); // NULL-safe; without publish before it, leaves nothing visible
+	void (*destroy)(void *self); // NULL-safe; unpublished output is gone after unplan
 
 	// Source: emit the watermark that is due, if any, then at most records_max records, which
 	// may be 0.

@@ -100,16 +100,58 @@ int output_file_open(struct output_file *file, const char *path, uint8_t *buffer
 	return error;
 }
 
+void output_file_stream(struct output_file *file, int fd, uint8_t *buffer, size_t room)
+{
+	*file = (struct output_file){
+		.fd = fd, .directory = -1, .stream = true, .buffer = buffer, .room = room};
+}
+
+void output_file_succeed(struct output_file *file, uint8_t *buffer, size_t room)
+{
+	file->buffer = buffer;
+	file->room = room;
+	file->used = 0;
+	file->at = 0;
+}
+
+int output_file_seek(struct output_file *file, uint64_t at)
+{
+	struct stat s;
+	if (!file->stream && (fstat(file->fd, &s) < 0 || (uint64_t)s.st_size < at))
+		return -ENODATA;
+	if (file->reached < at)
+		file->reached = at;
+	file->at = at;
+	file->used = 0;
+	return 0;
+}
+
+static ssize_t stream_put(struct output_file *file, const uint8_t *data, size_t bytes, uint64_t at)
+{
+	if (at < file->reached)
+		return (ssize_t)(file->reached - at < bytes ? file->reached - at : bytes);
+	ssize_t written = write(file->fd, data, bytes);
+	if (written > 0)
+		file->reached += (uint64_t)written;
+	return written;
+}
+
+// On an error the buffer stays as it is, and where it belongs.
 int output_file_flush(struct output_file *file)
 {
 	size_t done = 0;
 	while (done < file->used) {
-		ssize_t written = write(file->fd, file->buffer + done, file->used - done);
+		const uint8_t *data = file->buffer + done;
+		size_t bytes = file->used - done;
+		uint64_t at = file->at + done;
+		ssize_t written = file->stream ? stream_put(file, data, bytes, at)
+					       : pwrite(file->fd, data, bytes, (off_t)at);
 		if (written < 0 && errno != EINTR)
 			return -errno;
 		if (written > 0)
 			done += (size_t)written;
 	}
+	file->at += done;
 	file->used = 0;
 	return 0;
 }
@@ -146,6 +188,8 @@ int output_file_write(struct output_file *file, const void *data, size_t bytes)
 int output_file_sync(struct output_file *file)
 {
 	int error = output_file_flush(file);
+	if (!error && ftruncate(file->fd, (off_t)file->at) < 0) // a dead writer may have got on
+		error = -errno;
 	if (!error && fsync(file->fd) < 0)
 		error = -errno;
 	return error;
@@ -184,7 +228,7 @@ int output_file_publish(struct output_file *file)
 
 void output_file_discard(struct output_file *file)
 {
-	if (file->fd >= 0)
+	if (file->fd >= 0 && !file->stream)
 		close(file->fd);
 	if (file->directory >= 0)
 		close(file->directory);

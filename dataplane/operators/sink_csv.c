@@ -5,7 +5,8 @@
 #include "dataplane/operators/sinks.h"
 #include "numa/arena.h"
 
-enum { BUFFER_BYTES = 1 << 20 };
+// A snapshot holds what is in the buffer, so it is no larger than writing well takes.
+enum { BUFFER_BYTES = 256 << 10 };
 
 static const struct weir_param params[] = {
 	{.name = "path",
@@ -50,51 +51,45 @@ static enum weir_flow fail(struct weir_context *ctx, const char *path, int error
 	}
 }
 
-static void sink_destroy(void *self)
-{
-	if (self != NULL)
-		output_file_discard(&((struct sink_rows *)self)->file);
-}
-
 static int sink_create(struct weir_context *ctx, const struct weir_plan *plan, void **ret_self)
 {
-	struct sink_rows *s = arena_alloc(ctx->arena, sizeof(*s), 64);
-	uint8_t *buffer = s == NULL ? NULL : sink_rows_create(s, ctx, plan, BUFFER_BYTES);
-	if (buffer == NULL)
+	uint8_t *buffer;
+	struct sink_rows *s = sink_rows_create(ctx, plan, BUFFER_BYTES, &buffer);
+	if (s == NULL)
 		return -ENOMEM;
 	const char *path = weir_param_text(plan->params, "path", "");
-	int error = output_file_open(&s->file, path, buffer, BUFFER_BYTES);
+	int error = 0;
+	if (s->file->fd < 0)
+		error = output_file_open(s->file, path, buffer, BUFFER_BYTES);
 	if (error == 0)
 		error = sink_rows_header(s, plan);
-	if (error != 0) {
+	if (error != 0)
 		fail(ctx, path, error);
-		sink_destroy(s);
-		return error;
-	}
-	*ret_self = s;
-	return 0;
+	else
+		*ret_self = s;
+	return error;
 }
 
 static enum weir_flow sink_process(void *self, struct weir_context *ctx, struct weir_batch *in)
 {
 	struct sink_rows *s = self;
 	int error = sink_rows_write(s, ctx, in);
-	return error == 0 ? WEIR_DONE : fail(ctx, s->file.path, error);
+	return error == 0 ? WEIR_DONE : fail(ctx, s->file->path, error);
 }
 
 static enum weir_flow sink_finish(void *self, struct weir_context *ctx)
 {
 	struct sink_rows *s = self;
-	int error = output_file_sync(&s->file);
-	return error == 0 ? WEIR_DONE : fail(ctx, s->file.path, error);
+	int error = output_file_sync(s->file);
+	return error == 0 ? WEIR_DONE : fail(ctx, s->file->path, error);
 }
 
 static int sink_publish(void *self, struct weir_context *ctx)
 {
 	struct sink_rows *s = self;
-	int error = output_file_publish(&s->file);
+	int error = output_file_publish(s->file);
 	if (error != 0)
-		fail(ctx, s->file.path, error);
+		fail(ctx, s->file->path, error);
 	return error;
 }
 
@@ -106,9 +101,12 @@ const struct weir_operator sink_csv = {
 	.role = WEIR_SINK,
 	.params = params,
 	.plan = sink_rows_plan,
+	.unplan = sink_rows_unplan,
 	.create = sink_create,
-	.destroy = sink_destroy,
 	.process = sink_process,
 	.finish = sink_finish,
+	.state_version = SINK_ROWS_STATE_VERSION,
+	.snapshot = sink_rows_snapshot,
+	.restore = sink_rows_restore,
 	.publish = sink_publish,
 };

@@ -1,11 +1,13 @@
-// What the sinks that write CSV share: their parameters and how batches become lines.
+// What the sinks that write CSV share: their parameters, how batches become lines, and how one that
+// dies is followed by another in this process: the file belongs to the plan and outlives both. The
+// snapshot says how much of it had been written, and holds the lines that had not yet.
 #pragma once
 
 #include "dataplane/csv_writer.h"
 #include "dataplane/operator.h"
 
 struct sink_rows {
-	struct output_file file;
+	struct output_file *file; // the plan's; its buffer is this instance's
 	struct csv_writer writer;
 	struct batch_columns columns;
 	uint64_t fields;
@@ -24,14 +26,21 @@ struct sink_rows {
 
 // All fields are used, by one task.
 int sink_rows_plan(struct weir_plan *plan);
+// Remove what was written and not published.
+void sink_rows_unplan(struct weir_plan *plan);
 
-// Take scratch columns and a buffer of `buffer_bytes` for the file from ctx->arena; the file itself
-// is the caller's to open.  Returns the buffer, or NULL without memory.
-uint8_t *sink_rows_create(struct sink_rows *s, struct weir_context *ctx,
-	const struct weir_plan *plan, size_t buffer_bytes);
+// Take an instance with scratch columns and a buffer of `buffer_bytes` from ctx->arena. The file of
+// a dead instance is taken over; one that is not open (its fd is -1) is the caller's to open.
+// Returns the instance and its buffer, or NULL without memory.
+struct sink_rows *sink_rows_create(struct weir_context *ctx, const struct weir_plan *plan,
+	size_t buffer_bytes, uint8_t **ret_buffer);
 
 // The line of names, if the parameters ask for it.  Returns 0 or -errno of the file.
 int sink_rows_header(struct sink_rows *s, const struct weir_plan *plan);
 
 // Write all rows of a batch.  Returns 0 or -errno of the file.
 int sink_rows_write(struct sink_rows *s, struct weir_context *ctx, struct weir_batch *in);
+
+enum { SINK_ROWS_STATE_VERSION = 1 };
+void sink_rows_snapshot(const void *self, struct snapshot_writer *w);
+int sink_rows_restore(void *self, struct weir_context *ctx, struct snapshot_reader *r);

@@ -10,14 +10,14 @@ enum { BUFFER_BYTES = 64 << 10 };
 
 static const struct weir_param params[] = {SINK_ROWS_PARAMS, {.name = NULL}};
 
-// Of the file only its buffer and descriptor are used.
 static int sink_create(struct weir_context *ctx, const struct weir_plan *plan, void **ret_self)
 {
-	struct sink_rows *s = arena_alloc(ctx->arena, sizeof(*s), 64);
-	uint8_t *buffer = s == NULL ? NULL : sink_rows_create(s, ctx, plan, BUFFER_BYTES);
-	if (buffer == NULL)
+	uint8_t *buffer;
+	struct sink_rows *s = sink_rows_create(ctx, plan, BUFFER_BYTES, &buffer);
+	if (s == NULL)
 		return -ENOMEM;
-	s->file = (struct output_file){.fd = STDOUT_FILENO, .buffer = buffer, .room = BUFFER_BYTES};
+	if (s->file->fd < 0)
+		output_file_stream(s->file, STDOUT_FILENO, buffer, BUFFER_BYTES);
 	*ret_self = s;
 	return sink_rows_header(s, plan);
 }
@@ -28,13 +28,14 @@ static enum weir_flow fail(struct weir_context *ctx, int error)
 		strerror(-error));
 }
 
-// Lines are shown as they come; only those of one batch go out together.
+// Lines are shown as they come; only those of one batch go out together. None can be taken back, so
+// a successor writes nothing until it has come as far as the dead instance had.
 static enum weir_flow sink_process(void *self, struct weir_context *ctx, struct weir_batch *in)
 {
 	struct sink_rows *s = self;
 	int error = sink_rows_write(s, ctx, in);
 	if (error == 0)
-		error = output_file_flush(&s->file);
+		error = output_file_flush(s->file);
 	return error == 0 ? WEIR_DONE : fail(ctx, error);
 }
 
@@ -47,6 +48,10 @@ const struct weir_operator sink_stdout = {
 	.immediate = true,
 	.params = params,
 	.plan = sink_rows_plan,
+	.unplan = sink_rows_unplan,
 	.create = sink_create,
 	.process = sink_process,
+	.state_version = SINK_ROWS_STATE_VERSION,
+	.snapshot = sink_rows_snapshot,
+	.restore = sink_rows_restore,
 };

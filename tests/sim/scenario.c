@@ -74,8 +74,12 @@ static void write_query(struct scenario *s, uint32_t i)
 		write_window(s, i, input);
 		snprintf(input, sizeof(input), q->top != 0 ? "best%u" : "windows%u", i);
 	}
-	add(s, "  - {id: sink%u, kind: capture, slot: %u, input: %s%s}\n", i, i, input,
-		q->one_sink ? ", parallelism: 1" : "");
+	if (s->folder[0] != 0)
+		add(s, "  - {id: sink%u, kind: csv, path: %s/%u.csv, header: true, input: %s}\n", i,
+			s->folder, i, input);
+	else
+		add(s, "  - {id: sink%u, kind: capture, slot: %u, input: %s%s}\n", i, i, input,
+			q->one_sink ? ", parallelism: 1" : "");
 }
 
 static void write_job(struct scenario *s)
@@ -158,5 +162,12 @@ void scenario_draw_replicas(struct scenario *s, uint64_t seed)
 	s->events = REPLICAS_EVENTS;
 	s->workers = (uint32_t)random_in(&random, 2, CAPTURE_NODES_MAX);
 	s->interrupt_ns = s->interrupt_ns == 0 ? 0 : (int64_t)random_in(&random, 1, 700000000);
+	write_job(s);
+}
+
+void scenario_to_files(struct scenario *s, const char *folder)
+{
+	snprintf(s->folder, sizeof(s->folder), "%s", folder);
+	s->interrupt_ns = 0;
 	write_job(s);
 }

@@ -45,6 +45,7 @@ struct scenario {
 	uint32_t kills;       // times that one to three tasks die
 	int64_t interrupt_ns; // 0: runs to the end
 	bool replicas;        // of every task, instead of checkpoints
+	char folder[64];      // "": sinks capture rows; else they write SINK.csv there
 	char job[4096];       // the job file
 };
 
@@ -52,6 +53,9 @@ void scenario_draw(struct scenario *s, uint64_t seed);
 
 // The same for tasks with replicas: faster, and shorter.
 void scenario_draw_replicas(struct scenario *s, uint64_t seed);
+
+// Have the sinks write files into `folder`, and the job run to its end.
+void scenario_to_files(struct scenario *s, const char *folder);
 
 static inline uint32_t query_key_count(const struct query *q)
 {

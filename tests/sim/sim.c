@@ -17,6 +17,7 @@
 #include "numa/assert.h"
 #include "tests/sim/capture.h"
 #include "tests/sim/cluster/cluster.h"
+#include "tests/sim/files.h"
 #include "tests/sim/model.h"
 #include "tests/sim/replicas.h"
 #include "tests/sim/transport.h"
@@ -296,6 +297,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		o->run = run_replicas_seed;
 		setenv("WEIR_SMALL_PAGES", "1", 1); // it fills its pools anew for every seed
 		return 0;
+	case 'f':
+		o->run = files_run_seed;
+		return 0;
 	case 't':
 		o->run = transport_run_seed;
 		setenv("WEIR_SMALL_PAGES", "1", 1); // it fills its pools anew for every seed
@@ -313,6 +317,7 @@ int main(int argc, char **argv)
 		{"cluster", 'c', NULL, 0,
 			"Controllers and nodes, metadata and messages that fail, in place of jobs",
 			0},
+		{"files", 'f', NULL, 0, "Jobs whose sinks write files, while tasks die", 0},
 		{"until-violation", 'u', NULL, 0, "Stop at the first violation", 0},
 		{"transport", 't', NULL, 0, "Run the transport alone, over a bad network", 0},
 		{"replicas", 'r', NULL, 0,

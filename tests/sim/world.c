@@ -128,6 +128,8 @@ void world_run(struct world *w)
 		w->steps++;
 		w->now_ns += (int64_t)random_in(&w->random, 0, ROUND_NS_MAX);
 	}
+	if (!w->violated && w->scenario->folder[0] != 0 && engine_publish(w->engine) != 0)
+		violate(w, engine_error(w->engine));
 	if (!w->violated)
 		expect(w, check_end(w));
 }

@@ -35,7 +35,7 @@ struct world {
 bool world_create(struct world *w, const struct scenario *scenario);
 void world_destroy(struct world *w);
 
-// Run to the end, or to the first violation; says it on stderr.
+// Run to the end, or to the first violation; says it on stderr. Files of sinks are then published.
 void world_run(struct world *w);
 
 // Where every task and channel stands, on stderr (tests/sim/dump.c).
