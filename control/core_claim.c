@@ -34,24 +34,41 @@ static bool is_ours(const int *cpus, uint32_t count, int cpu)
 	return i < count;
 }
 
-int core_claim_take(struct core_claim *claim, const int *cpus, uint32_t count)
+size_t core_claim_others(unsigned *cpus, size_t room)
 {
 	char line[512];
-	int taken = -1, cpu, pid;
+	size_t count = 0;
+	unsigned cpu;
+	int pid;
+	FILE *f = fopen("/proc/net/unix", "re");
+	while (f != NULL && count < room && fgets(line, sizeof(line), f) != NULL) {
+		const char *name = strstr(line, " @" NAME);
+		if (name == NULL || sscanf(name, " @" NAME "%u-%d", &cpu, &pid) != 2 ||
+			pid == getpid())
+			continue;
+		size_t i = 0;
+		while (i < count && cpus[i] != cpu)
+			i++;
+		cpus[i] = cpu;
+		count += i == count;
+	}
+	if (f != NULL)
+		fclose(f);
+	return count;
+}
+
+int core_claim_take(struct core_claim *claim, const int *cpus, uint32_t count)
+{
+	unsigned others[CORE_CLAIM_MAX];
 	claim->count = 0;
 	for (uint32_t i = 0; i < count && claim->count < CORE_CLAIM_MAX; i++)
 		if (!is_ours(cpus, i, cpus[i])) // workers may share one
 			claim_one(claim, cpus[i]);
-	FILE *f = fopen("/proc/net/unix", "re");
-	while (f != NULL && taken < 0 && fgets(line, sizeof(line), f) != NULL) {
-		const char *name = strstr(line, " @" NAME);
-		if (name != NULL && sscanf(name, " @" NAME "%d-%d", &cpu, &pid) == 2 &&
-			pid != getpid() && is_ours(cpus, count, cpu))
-			taken = cpu;
-	}
-	if (f != NULL)
-		fclose(f);
-	return taken;
+	size_t other_count = core_claim_others(others, CORE_CLAIM_MAX);
+	for (size_t i = 0; i < other_count; i++)
+		if (is_ours(cpus, count, (int)others[i]))
+			return (int)others[i];
+	return -1;
 }
 
 void core_claim_release(struct core_claim *claim)

@@ -3,6 +3,7 @@
 // process.
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { CORE_CLAIM_MAX = 256 };
@@ -16,4 +17,9 @@ struct core_claim {
 // Returns a CPU that another process has claimed as well, -1: there is none, or nobody can tell.
 // Thread: agent.
 int core_claim_take(struct core_claim *claim, const int *cpus, uint32_t count);
+
+// The CPUs that other processes have claimed, each once, `room` of them at most.
+// Returns how many; 0, too, when nobody can tell.  Thread: agent.
+size_t core_claim_others(unsigned *cpus, size_t room);
+
 void core_claim_release(struct core_claim *claim);

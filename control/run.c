@@ -77,12 +77,71 @@ static void warn_alone(struct run *run)
 	errors_print(&warning, stderr);
 }
 
+static enum node_wait wait_of(const struct run *run)
+{
+	const struct weir_value *workers = weir_param_find(run->job.settings, "workers");
+	int64_t otherwise = run->planned.shares_cpu ? NODE_WAIT_YIELD : NODE_WAIT_SPIN;
+	return (enum node_wait)weir_param_int(workers, "wait", otherwise);
+}
+
+// Who polls a core that another job polls halves both, and neither would know.
+static void claim_cores(struct run *run)
+{
+	const struct job_plan *plan = &run->planned.plan;
+	int taken = core_claim_take(&run->cores, run->planned.worker_cpus, plan->worker_count);
+	if (taken >= 0 && wait_of(run) == NODE_WAIT_SPIN)
+		fprintf(stderr,
+			"%s: CPU %d runs a worker of another weir as well, and the two slow each "
+			"other; set workers.wait: yield, or other cores with workers.cpus\n",
+			run->options->file, taken);
+}
+
+static bool is_used(const struct placement *placement, unsigned cpu)
+{
+	for (size_t i = 0; i < placement->worker_count; i++)
+		if (placement->workers[i].pu == cpu)
+			return true;
+	return false;
+}
+
+// A CPU that the job would have had if it were alone, and another job has; -1: there is none.
+static int given_way(const struct topology *topology, struct placement_request request,
+	const struct placement *placement)
+{
+	const size_t count = request.taken_count;
+	struct placement alone;
+	int cpu = -1;
+	request.taken_count = 0;
+	if (placement_compute(topology, &request, &alone, NULL, 0) < 0)
+		return -1;
+	for (size_t i = 0; i < count && cpu < 0; i++)
+		if (is_used(&alone, request.taken[i]) && !is_used(placement, request.taken[i]))
+			cpu = (int)request.taken[i];
+	placement_destroy(&alone);
+	return cpu;
+}
+
+static void say_cpus(const struct run *run, int taken)
+{
+	const char *separator = "";
+	fprintf(stderr, "%s: another weir polls CPU %d, so this one runs on CPU ",
+		run->options->file, taken);
+	for (uint32_t i = 0; i < run->planned.plan.worker_count; i++) {
+		fprintf(stderr, "%s%d", separator, run->planned.worker_cpus[i]);
+		separator = ",";
+	}
+	fputc('\n', stderr);
+}
+
 static int place(struct run *run, const struct topology *topology, uint32_t workers)
 {
+	unsigned taken[CORE_CLAIM_MAX];
 	const struct placement_request request = {.graph = &run->planned.graph,
 		.workers = workers,
 		.cpus = run->job.cpus,
-		.cpu_count = run->job.cpu_count};
+		.cpu_count = run->job.cpu_count,
+		.taken = taken,
+		.taken_count = core_claim_others(taken, CORE_CLAIM_MAX)};
 	struct placement placement;
 	int rc = placement_compute(topology, &request, &placement, run->error, sizeof(run->error));
 	if (rc < 0) {
@@ -90,7 +149,11 @@ static int place(struct run *run, const struct topology *topology, uint32_t work
 		return EXIT_USE;
 	}
 	planner_place(&run->job, &run->planned, &placement);
+	int other = request.taken_count == 0 ? -1 : given_way(topology, request, &placement);
+	if (other >= 0)
+		say_cpus(run, other);
 	placement_destroy(&placement);
+	claim_cores(run);
 	return EXIT_DONE;
 }
 
@@ -118,13 +181,6 @@ static uint64_t frame_memory(const struct job_plan *plan)
 	return frames * (plan->frame_bytes + 512) + (64 << 20);
 }
 
-static enum node_wait wait_of(const struct run *run)
-{
-	const struct weir_value *workers = weir_param_find(run->job.settings, "workers");
-	int64_t otherwise = run->planned.shares_cpu ? NODE_WAIT_YIELD : NODE_WAIT_SPIN;
-	return (enum node_wait)weir_param_int(workers, "wait", otherwise);
-}
-
 static int create_node(struct run *run)
 {
 	const struct node_config config = {.worker_count = run->planned.plan.worker_count,
@@ -133,21 +189,8 @@ static int create_node(struct run *run)
 	return node_create(&config, &run->node);
 }
 
-// Who polls a core that another job polls halves both, and neither would know.
-static void claim_cores(struct run *run)
-{
-	const struct job_plan *plan = &run->planned.plan;
-	int taken = core_claim_take(&run->cores, run->planned.worker_cpus, plan->worker_count);
-	if (taken >= 0 && wait_of(run) == NODE_WAIT_SPIN)
-		fprintf(stderr,
-			"%s: CPU %d runs a worker of another weir as well, and the two slow each "
-			"other; set workers.wait: yield, or other cores with workers.cpus\n",
-			run->options->file, taken);
-}
-
 static int start_workers(struct run *run)
 {
-	claim_cores(run);
 	run->signals = signalfd(-1, &run->stops, SFD_CLOEXEC | SFD_NONBLOCK);
 	int rc = run->signals < 0 ? -errno : engine_start(run->engine);
 	if (rc == 0)

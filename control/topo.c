@@ -1,6 +1,7 @@
 #include "control/topo.h"
 
 #include "control/commands.h"
+#include "control/core_claim.h"
 #include "control/cpus.h"
 #include "control/planner.h"
 #include "control/units.h"
@@ -18,6 +19,7 @@ struct topo {
 	enum topology_kind kind;
 	const char *text; // of the XML file's path or the description
 	struct placement_request request;
+	unsigned taken[CORE_CLAIM_MAX];
 	const char *file; // of the job, NULL: place only workers
 	const char **sets;
 	uint32_t set_count;
@@ -180,6 +182,10 @@ static int plan(struct topo *topo, const struct topology *topology)
 
 static int plan_and_place(struct topo *topo, const struct topology *topology)
 {
+	if (topo->kind == TOPOLOGY_HOST) { // others say nothing of jobs
+		topo->request.taken = topo->taken;
+		topo->request.taken_count = core_claim_others(topo->taken, CORE_CLAIM_MAX);
+	}
 	if (!topo->file)
 		return place(topo, topology);
 	topo->job = calloc(1, sizeof(*topo->job));

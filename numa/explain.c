@@ -34,6 +34,16 @@ static size_t neighbour(const struct placement *placement, size_t worker, bool s
 	return placement->worker_count;
 }
 
+// Is another job on this core?
+static bool is_polled(const struct explain_problem *problem, size_t index)
+{
+	const struct topology_core *core = &problem->topology->cores[index];
+	bool polled = false;
+	for (size_t pu = core->pu_first; pu < core->pu_first + core->pu_count; pu++)
+		polled |= problem->taken[pu];
+	return polled;
+}
+
 static void explain_seat(const struct explain_problem *problem, struct placement *placement,
 	size_t i)
 {
@@ -44,7 +54,7 @@ static void explain_seat(const struct explain_problem *problem, struct placement
 		add(reason, "PU given; ");
 	switch (worker->seat) {
 	case PLACEMENT_CORE:
-		add(reason, "a core of its own");
+		add(reason, is_polled(problem, worker->core) ? "a core" : "a core of its own");
 		break;
 	case PLACEMENT_HOUSEKEEPING:
 		add(reason, "the housekeeping core%s", problem->given ? "" : ": no other is left");
@@ -52,13 +62,38 @@ static void explain_seat(const struct explain_problem *problem, struct placement
 	case PLACEMENT_SIBLING:
 		add(reason, "a hyper-thread beside worker %zu%s%s", neighbour(placement, i, false),
 			housekeeping ? " on the housekeeping core" : "",
-			problem->given ? "" : ": every core has a worker");
+			problem->given ? "" : ": no core is free");
 		break;
 	case PLACEMENT_SHARED:
-		add(reason, "shares its PU with worker %zu: more workers than PUs",
+		add(reason, "shares its PU with worker %zu: no PU is free",
 			neighbour(placement, i, true));
 		break;
 	}
+}
+
+// Which PUs other jobs poll, and what came of it.
+static void explain_others(const struct explain_problem *problem, struct placement *placement,
+	size_t i)
+{
+	const struct placement_worker *worker = &placement->workers[i];
+	char *reason = placement->workers[i].reason;
+	size_t count = 0, first = 0;
+	for (size_t pu = problem->topology->pu_count; pu-- > 0;)
+		if (problem->taken[pu]) {
+			count++;
+			first = pu;
+		}
+	if (problem->taken[worker->pu_index])
+		add(reason, ", on a PU that another job polls%s",
+			problem->given ? "" : ": none is free");
+	else if (is_polled(problem, worker->core))
+		add(reason, ", beside a PU that another job polls%s",
+			problem->given ? "" : ": no core is free");
+	else if (count == 1)
+		add(reason, ", clear of PU %u, which another job polls",
+			problem->topology->pus[first].os_index);
+	else if (count > 1)
+		add(reason, ", clear of the %zu PUs that other jobs poll", count);
 }
 
 // Why is the worker not on the node it would like?
@@ -67,7 +102,7 @@ static const char *why_not_on(const struct explain_problem *problem,
 {
 	size_t taken = 0;
 	for (size_t core = 0; core < problem->topology->core_count; core++) {
-		bool used = core == problem->topology->housekeeping;
+		bool used = core == problem->topology->housekeeping || is_polled(problem, core);
 		for (size_t i = 0; i < placement->worker_count && !used; i++)
 			used = placement->workers[i].core == core;
 		taken += used && problem->topology->cores[core].node == (int)node;
@@ -156,6 +191,7 @@ void explain_workers(const struct explain_problem *problem, struct placement *pl
 	for (size_t i = 0; i < placement->worker_count; i++) {
 		struct placement_worker *worker = &placement->workers[i];
 		explain_seat(problem, placement, i);
+		explain_others(problem, placement, i);
 		explain_nic(problem, placement, i);
 		if (placement->task_count && !has_task(placement, i))
 			add(worker->reason, "; no task for it");

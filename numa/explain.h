@@ -13,6 +13,7 @@ struct explain_problem {
 	const uint64_t *traffic; // workers x workers, symmetric
 	const uint64_t *nic;     // workers x node_count: traffic to NICs of that node
 	bool given;              // the caller chose the PUs
+	const bool *taken;       // of a PU: another job polls it
 };
 
 void explain_workers(const struct explain_problem *problem, struct placement *placement);

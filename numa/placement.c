@@ -22,6 +22,7 @@ struct draft {
 	struct placement to;
 	int *group;          // of a task: the node of its NIC
 	unsigned *cpus;      // as requested, by index
+	bool *taken;         // of a PU
 	unsigned *worker_of; // of a task
 	size_t *pu_of;       // of a worker
 	uint64_t *traffic, *nic;
@@ -97,13 +98,15 @@ static int allocate(struct draft *draft)
 	draft->group = calloc(tasks, sizeof(*draft->group));
 	draft->worker_of = calloc(tasks, sizeof(*draft->worker_of));
 	draft->cpus = calloc(workers, sizeof(*draft->cpus));
+	draft->taken = calloc(draft->topology->pu_count, sizeof(*draft->taken));
 	draft->pu_of = calloc(workers, sizeof(*draft->pu_of));
 	draft->traffic = calloc(workers * workers, sizeof(*draft->traffic));
 	draft->nic = calloc(workers * (draft->topology->node_count + 1), sizeof(*draft->nic));
 	draft->to.workers = calloc(workers, sizeof(*draft->to.workers));
 	draft->to.tasks = calloc(tasks, sizeof(*draft->to.tasks));
-	bool whole = draft->group && draft->worker_of && draft->cpus && draft->pu_of &&
-		draft->traffic && draft->nic && draft->to.workers && draft->to.tasks;
+	bool whole = draft->group && draft->worker_of && draft->cpus && draft->taken &&
+		draft->pu_of && draft->traffic && draft->nic && draft->to.workers &&
+		draft->to.tasks;
 	return whole ? 0 : -ENOMEM;
 }
 
@@ -112,10 +115,21 @@ static void release(struct draft *draft)
 	free(draft->group);
 	free(draft->worker_of);
 	free(draft->cpus);
+	free(draft->taken);
 	free(draft->pu_of);
 	free(draft->traffic);
 	free(draft->nic);
 	placement_destroy(&draft->to);
+}
+
+// PUs that this process may not use are nobody's concern.
+static void mark_taken(struct draft *draft)
+{
+	for (size_t i = 0; i < draft->request->taken_count; i++) {
+		int pu = topology_find_pu(draft->topology, draft->request->taken[i]);
+		if (pu != TOPOLOGY_NONE)
+			draft->taken[pu] = true;
+	}
 }
 
 static int assign_tasks(struct draft *draft)
@@ -155,6 +169,7 @@ static int seat_workers(struct draft *draft)
 		.nic = draft->nic,
 		.workers = draft->workers,
 		.cpus = draft->request->cpus ? draft->cpus : NULL,
+		.taken = draft->taken,
 	};
 	for (size_t i = 0; problem.cpus && i < draft->workers; i++)
 		draft->cpus[i] = topology_find_pu(draft->topology, draft->request->cpus[i]);
@@ -235,6 +250,7 @@ static int explain(struct draft *draft)
 		.traffic = draft->traffic,
 		.nic = draft->nic,
 		.given = draft->request->cpus,
+		.taken = draft->taken,
 	};
 	explain_workers(&problem, &draft->to);
 	return explain_tasks(&problem, &draft->to);
@@ -242,6 +258,7 @@ static int explain(struct draft *draft)
 
 static int compute(struct draft *draft)
 {
+	mark_taken(draft);
 	int rc = assign_tasks(draft);
 	if (rc)
 		return rc;

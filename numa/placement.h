@@ -34,6 +34,8 @@ struct placement_request {
 	unsigned workers;                    // 0: as many as `cpus`, else placement_workers_default
 	const unsigned *cpus; // NULL: chosen here; else worker i runs on the PU of OS index cpus[i]
 	size_t cpu_count;
+	const unsigned *taken; // OS indices of PUs that other jobs poll: avoided, unless in `cpus`
+	size_t taken_count;
 };
 
 // What kind of place a worker got, best first.

@@ -36,7 +36,7 @@ struct seating {
 	unsigned *peers;
 	uint64_t *pull;                   // of a worker: its traffic to the seated ones
 	uint64_t *spread;                 // of a PU: its distance to all seated ones
-	unsigned *pu_users, *core_users;  // workers on it
+	unsigned *pu_users, *core_users;  // workers on it, and other jobs
 	unsigned *node_free, *cache_free; // cores without a worker, the housekeeping one left out
 };
 
@@ -198,6 +198,18 @@ static void sit(struct seating *s, unsigned worker, size_t pu)
 	s->pu_users[pu]++;
 	if (s->core_users[core]++ == 0)
 		count_free(s, core, -1);
+}
+
+static void seat_others(struct seating *s)
+{
+	for (size_t pu = 0; pu < s->topology->pu_count && !s->problem->cpus; pu++) {
+		size_t core = s->topology->pus[pu].core;
+		if (!s->problem->taken[pu])
+			continue;
+		s->pu_users[pu]++;
+		if (s->core_users[core]++ == 0)
+			count_free(s, core, -1);
+	}
 }
 
 static void list_peers(struct seating *s)
@@ -380,6 +392,7 @@ int seating_compute(const struct seating_problem *problem, size_t *pu_of)
 	if (!rc) {
 		for (size_t core = 0; core < s.topology->core_count; core++)
 			count_free(&s, core, 1);
+		seat_others(&s);
 		list_peers(&s);
 		find_components(&s);
 		seat_all(&s);

@@ -4,12 +4,15 @@
 
 #include "numa/placement.h"
 
+#include <stdbool.h>
+
 struct seating_problem {
 	const struct topology *topology;
 	const uint64_t *traffic; // workers x workers, symmetric
 	const uint64_t *nic;     // workers x node_count: traffic to NICs of that node
 	unsigned workers;
 	const unsigned *cpus; // NULL, or the PUs (indices, all different) that are to be used
+	const bool *taken;    // of a PU: another job polls it; it counts as one with a worker
 };
 
 // Steps between two PUs that stand for the price of a message: 0 for one PU, then one core or L2,
