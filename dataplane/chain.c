@@ -116,7 +116,8 @@ void weir_drop(struct weir_context *ctx, enum weir_drop reason, uint64_t records
 {
 	static const char *const why[WEIR_DROP_COUNT] = {
 		[WEIR_DROP_WRONG_TYPE] = "a text is not of the type it is cast to",
-		[WEIR_DROP_TOO_LARGE] = "a key is longer than 64 KiB",
+		[WEIR_DROP_TOO_LARGE] = "a record with this one's texts is larger than a frame "
+					"holds: exchange.frame less 64 bytes",
 		[WEIR_DROP_OUT_OF_RANGE] = "a value is null or out of range, or a time's window "
 					   "reaches beyond the years 1677 to 2262",
 		[WEIR_DROP_LATE] = "a record is earlier than windows that are closed",

@@ -192,7 +192,7 @@ static uint8_t *entry_of(struct window *w, const struct weir_column *columns, ui
 	} else {
 		uint32_t bytes = key_encode_columns(config->schema, config->keys, config->key_count,
 			columns, i, w->key, WINDOW_KEY_BYTES);
-		if (bytes > WINDOW_KEY_BYTES) {
+		if (bytes > (config->key_bytes_max ? config->key_bytes_max : WINDOW_KEY_BYTES)) {
 			drops->too_large++;
 			*ret_error = 1;
 			return NULL;

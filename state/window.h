@@ -20,6 +20,7 @@ struct window_config {
 	uint32_t key_count;
 	uint16_t keys[WINDOW_KEYS_MAX];
 	uint32_t group_bits;
+	uint32_t key_bytes_max; // of a canonical key; 0: WINDOW_KEY_BYTES, which is the most
 	struct aggregates aggregates; // over entries of window_form's head
 };
 
@@ -33,7 +34,7 @@ struct pane {
 struct window_drops {
 	uint64_t late;         // its pane is closed
 	uint64_t out_of_range; // no time, or its windows reach beyond representable time
-	uint64_t too_large;    // a key longer than WINDOW_KEY_BYTES
+	uint64_t too_large;    // a key longer than config->key_bytes_max
 };
 
 struct window {

@@ -14,6 +14,8 @@
 struct projection {
 	bool identity; // the output is the input
 	bool computes; // some output is more than a field of the input
+	bool grows;    // an output record may be larger than its input record, by texts
+	uint32_t bytes_max; // of an output record; 0: no bound
 	uint32_t count;
 	uint64_t fields; // of the input, that are read
 	struct expression *expressions[SCHEMA_FIELDS_MAX];
@@ -26,6 +28,7 @@ struct project {
 	struct weir_column columns[SCHEMA_FIELDS_MAX];
 	const struct weir_schema *schema;
 	uint8_t errors[BATCH_ROWS_MAX];
+	uint64_t bytes[BATCH_ROWS_MAX]; // of the output record
 };
 
 static const struct weir_param params[] = {
@@ -79,6 +82,37 @@ static bool is_identity(const struct projection *p, const struct weir_plan *plan
 	return true;
 }
 
+// Texts that are there once make no record larger, where its other fields do not either.
+static bool may_grow(const struct projection *p, const struct weir_plan *plan)
+{
+	const struct weir_schema *out = &plan->outputs[0].schema;
+	uint64_t seen = 0;
+	for (uint32_t i = 0; i < p->count; i++) {
+		int field = expression_field(p->expressions[i]);
+		if (!type_is_text(out->fields[i].type))
+			continue;
+		if (field < 0 || (seen >> field & 1))
+			return true;
+		seen |= 1ull << field;
+	}
+	return out->has_text && out->fixed_bytes > plan->input->fixed_bytes;
+}
+
+// The fixed part is known now; texts are looked at record by record.
+static int check_bytes(struct weir_plan *plan, struct projection *p, const struct weir_value *at)
+{
+	uint32_t bytes = plan->outputs[0].schema.fixed_bytes;
+	p->grows = plan->record_bytes_max != 0 && may_grow(p, plan);
+	p->bytes_max = plan->record_bytes_max / RECORD_ALIGN * RECORD_ALIGN;
+	if (plan->record_bytes_max == 0 || bytes <= p->bytes_max)
+		return 0;
+	weir_plan_error(plan, at,
+		"make a record of at least %u bytes, more than the %u that a frame holds; raise "
+		"exchange.frame, or leave fields out",
+		bytes, plan->record_bytes_max);
+	return -EINVAL;
+}
+
 static int project_plan(struct weir_plan *plan)
 {
 	const struct weir_value *fields = weir_param_find(plan->params, "fields");
@@ -99,7 +133,7 @@ static int project_plan(struct weir_plan *plan)
 	plan->outputs[0].schema.variant = p->identity ? plan->input->variant : 0;
 	schema_layout(&plan->outputs[0].schema);
 	plan->fields_used = p->fields;
-	return 0;
+	return check_bytes(plan, p, fields);
 }
 
 int project_origin(const struct weir_plan *plan, uint32_t output)
@@ -172,6 +206,26 @@ static uint32_t drop_errors(struct project *p, struct weir_context *ctx, uint32_
 	return kept;
 }
 
+// Rows whose record no frame would hold, whether or not it will have to cross in one.
+static void reject_large(struct project *p, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		p->bytes[i] = p->schema->fixed_bytes;
+	for (uint32_t t = 0; t < p->schema->text_count; t++) {
+		const struct weir_column *c = &p->columns[p->schema->texts[t]];
+		for (uint32_t i = 0; i < count; i++) {
+			struct weir_slice text;
+			memcpy(&text, (const uint8_t *)c->data + (size_t)i * c->stride,
+				sizeof(text));
+			if (!p->errors[i] && (c->nulls == NULL || !c->nulls[i]))
+				p->bytes[i] += text.length;
+		}
+	}
+	for (uint32_t i = 0; i < count; i++)
+		if (p->bytes[i] > p->projection->bytes_max)
+			p->errors[i] = WEIR_DROP_TOO_LARGE + 1;
+}
+
 static uint32_t any_error(const struct project *p, uint32_t count)
 {
 	uint32_t any = 0;
@@ -191,7 +245,9 @@ static enum weir_flow compute(struct project *p, struct weir_context *ctx, struc
 		p->columns[f] = expression_eval(p->projection->expressions[f], p->states[f],
 			rows.columns, rows.count, p->errors);
 	out.count = rows.count;
-	if (p->projection->computes && any_error(p, rows.count))
+	if (p->projection->grows)
+		reject_large(p, rows.count);
+	if ((p->projection->computes || p->projection->grows) && any_error(p, rows.count))
 		out.count = drop_errors(p, ctx, rows.count);
 	return out.count == 0 ? WEIR_DONE : weir_emit(ctx, &out);
 }

@@ -304,6 +304,29 @@ static int output_plan(struct weir_plan *plan, struct window_detail *detail)
 	return 0;
 }
 
+// A key's texts must fit into the record that a window gives, so that is no larger than a frame.
+static int check_bytes(struct weir_plan *plan, struct window_config *config)
+{
+	const struct weir_schema *out = &plan->outputs[0].schema;
+	uint32_t most = plan->record_bytes_max / RECORD_ALIGN * RECORD_ALIGN;
+	if (plan->record_bytes_max == 0)
+		return 0;
+	if (out->fixed_bytes > most) {
+		weir_plan_error(plan, weir_param_find(plan->params, "aggregates"),
+			"make a record of at least %u bytes, more than the %u that a frame holds; "
+			"raise exchange.frame, or leave some out",
+			out->fixed_bytes, plan->record_bytes_max);
+		return -EINVAL;
+	}
+	uint64_t bytes = most - out->fixed_bytes;
+	for (uint32_t k = 0; k < config->key_count; k++) {
+		enum weir_type type = config->schema->fields[config->keys[k]].type;
+		bytes += type_is_text(type) ? sizeof(uint32_t) : type_record_bytes(type);
+	}
+	config->key_bytes_max = bytes < WINDOW_KEY_BYTES ? (uint32_t)bytes : WINDOW_KEY_BYTES;
+	return 0;
+}
+
 static void packed_plan(struct window_detail *detail)
 {
 	const struct window_config *config = &detail->config;
@@ -338,7 +361,7 @@ int window_plan(struct weir_plan *plan)
 		return -EINVAL;
 	enum table_form form = window_form(plan->input, config->keys, config->key_count);
 	aggregates_begin(&config->aggregates, window_head_bytes(form));
-	if (output_plan(plan, detail))
+	if (output_plan(plan, detail) || check_bytes(plan, config))
 		return -EINVAL;
 	detail->fields |= 1ull << config->time_field;
 	plan->fields_used = detail->fields;

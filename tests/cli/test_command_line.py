@@ -165,6 +165,52 @@ def records_larger_than_a_frame_are_rejected_at_the_source(folder):
     assert result.returncode == 0 and sink_count(folder) == 2, result.stderr
 
 
+MADE_LARGE = """version: 1
+job: j
+exchange: {frame: 8KiB}
+operators:
+  - {id: source, kind: csv, path: a.csv, schema: [t: timestamp, s: string]EVENT}
+  - OPERATOR
+  - {id: sink, kind: "null", input: it}
+"""
+
+
+# Doubled by a projection; longer by what a window adds to its key; beside both, what still fits.
+@test
+def records_made_larger_than_a_frame_are_rejected_where_they_are_made(folder):
+    projected = "{id: it, kind: project, input: source, fields: [s: s, t: t, u: s]}"
+    window = ("{id: it, kind: window_aggregate, input: source, key: [s], window: {tumbling: 1h}, "
+              "aggregates: [n: count()]}")
+    for operator, event, most in ((projected, "", (8128 - 40) // 2),
+                                  (window, ", event_time: {field: t}", 8128 - 48)):
+        write(folder, "a.csv", "".join(f"1980-01-01T00:00:00Z,{c * n}\n" for c, n in (
+            ("a", 1), ("b", most), ("c", most + 1), ("d", most + 8))))
+        write(folder, "j.yaml",
+              MADE_LARGE.replace("OPERATOR", operator).replace("EVENT", event))
+        for workers in ("1", "2"):
+            arguments = ["run", "-w", workers, "-s", "workers.wait=yield", "-r", "r.json"]
+            result = weir(folder, *arguments, "j.yaml")
+            assert result.returncode == 1, result
+            assert "it: a record with this one's texts is larger" in result.stderr, result.stderr
+            for on_error in ("skip", "route"):
+                result = weir(folder, *arguments, "-s", "source.on_error=" + on_error, "j.yaml")
+                assert result.returncode == 0 and sink_count(folder) == 2, (operator, result)
+                assert dropped(folder, 1) == {"too_large": 2}, report_of(folder)
+
+
+@test
+def records_that_no_frame_holds_are_mistakes_of_the_job(folder):
+    fields = ", ".join(f"f{i}: a" for i in range(60))
+    write(folder, "j.yaml", "version: 1\njob: j\nexchange: {frame: 512B}\noperators:\n"
+          "  - {id: source, kind: csv, path: a.csv, schema: [a: int64]}\n"
+          f"  - {{id: it, kind: project, input: source, fields: [{fields}]}}\n"
+          "  - {id: sink, kind: 'null', input: it}\n")
+    result = weir(folder, "check", "j.yaml")
+    assert result.returncode == 2, result
+    assert "j.yaml:6: it.fields: make a record of at least 496 bytes, more than the 448 that" in \
+        result.stderr, result.stderr
+
+
 @test
 def the_source_says_what_becomes_of_records_rejected_behind_it(folder):
     write(folder, "a.csv", "1677-09-21T00:12:44Z,0\n1980-01-01T00:00:00Z,1\n"
