@@ -87,7 +87,7 @@ static inline uint64_t order_mix(uint64_t number, uint64_t low, uint64_t high)
 }
 
 // The terms of `count` records from `first`, numbered from `number`: of each its length, its null
-// words and the first 16 bytes of its fields.
+// words (its bytes 8 to 15) and the next 16 bytes, of its fields; docs/formats.md has the formula.
 uint64_t order_mix_records(uint64_t number, const uint8_t *first, uint64_t count);
 
 // The same for records that are all of `bytes` (a multiple of 8, at least ORDER_EVEN_BYTES_MIN).

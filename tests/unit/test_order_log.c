@@ -148,6 +148,38 @@ static void test_records_mix_by_number_and_content(void **state)
 	assert_int_equal(base, order_mix_records(1, records, 2));
 }
 
+static uint64_t documented_mix(uint64_t value, uint64_t key)
+{
+	value ^= key;
+	return (value & UINT32_MAX) * (value >> 32);
+}
+
+// docs/formats.md, written down once more.
+static uint64_t documented(uint64_t number, const uint8_t *record, uint32_t bytes)
+{
+	uint64_t key = (number + 1) * 0x9e3779b97f4a7c15, words[3] = {0};
+	memcpy(words, record + 8, bytes < 32 ? bytes - 8 : sizeof(words));
+	return documented_mix(words[0] ^ words[1], key) +
+		documented_mix(words[1] ^ words[2], key + 0xc2b2ae3d27d4eb4f) + bytes;
+}
+
+static void test_checksum_is_the_documented_one(void **state)
+{
+	enum { AT_ONCE = 5, BYTES_MAX = 64 };
+	alignas(8) uint8_t records[AT_ONCE * BYTES_MAX];
+	for (uint32_t bytes = 16; bytes <= BYTES_MAX; bytes += 8) {
+		uint64_t expected = 0;
+		lay_records(records, AT_ONCE, bytes, 7 * bytes);
+		for (uint32_t i = 0; i < AT_ONCE; i++)
+			expected += documented(77 + i, records + i * bytes, bytes);
+		assert_true(order_mix_records(77, records, AT_ONCE) == expected);
+		if (bytes >= ORDER_EVEN_BYTES_MIN)
+			assert_true(order_mix_even(77, records, AT_ONCE, bytes) == expected);
+	}
+	assert_true(order_mix(4, 2, 9) ==
+		(2 ^ 5 * 0x9e3779b97f4a7c15) * (9 + 5 * 0x9e3779b97f4a7c15));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +190,7 @@ int main(void)
 		cmocka_unit_test(test_mix_depends_on_all_it_is_given),
 		cmocka_unit_test(test_records_mix_the_same_however_they_are_cut),
 		cmocka_unit_test(test_records_mix_by_number_and_content),
+		cmocka_unit_test(test_checksum_is_the_documented_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
