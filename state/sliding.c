@@ -120,22 +120,22 @@ static struct table_entry *index_entry(struct sliding *s, const struct fold *fol
 	if (s->index.form == TABLE_INT64)
 		return (struct table_entry *)table_take_int64(&s->index, entry_word(entry));
 	uint32_t bytes;
-	const uint8_t *text = table_text(fold->table, entry, &bytes);
+	const uint8_t *text = table_text(entry, &bytes);
 	return (struct table_entry *)table_take_bytes(&s->index, (uint64_t)entry_word(entry), text,
 		bytes);
 }
 
-// A bytes key's word: where its text lies in the index's store, and its length.
+// A bytes key's word: its text in the index's store.
 static int64_t text_word(const struct table_entry *entry)
 {
-	ASSERT(entry->text_bytes <= TABLE_TEXT_MAX);
-	return (int64_t)(entry->text_at << 24 | entry->text_bytes);
+	return (int64_t)(uintptr_t)entry->text;
 }
 
-static const uint8_t *word_text(const struct table *t, int64_t word, uint32_t *ret_bytes)
+static const uint8_t *word_text(int64_t word, uint32_t *ret_bytes)
 {
-	*ret_bytes = (uint32_t)word & 0xffffff;
-	return t->texts + ((uint64_t)word >> 24);
+	const uint8_t *text = (const uint8_t *)(uintptr_t)word;
+	*ret_bytes = text_bytes(text);
+	return text;
 }
 
 // A key without rows in the panes before is born anew: its number must not depend on whether it
@@ -255,7 +255,7 @@ void sliding_rows(struct sliding *s, uint32_t at, uint32_t *position,
 	if (s->index.form == TABLE_INT64)
 		return;
 	for (uint32_t i = 0; i < ret->count; i++)
-		scratch->texts[i] = word_text(&s->index, ret->words[i], &scratch->text_bytes[i]);
+		scratch->texts[i] = word_text(ret->words[i], &scratch->text_bytes[i]);
 	ret->texts = scratch->texts;
 	ret->text_bytes = scratch->text_bytes;
 }
@@ -315,7 +315,7 @@ static int index_add(struct sliding *s, struct table *index, uint32_t number)
 		entry = (struct table_entry *)table_take_int64(index, word);
 	} else {
 		uint32_t bytes;
-		const uint8_t *text = word_text(&s->index, word, &bytes);
+		const uint8_t *text = word_text(word, &bytes);
 		entry = (struct table_entry *)table_take_bytes(index, key_hash(text, bytes), text,
 			bytes);
 	}

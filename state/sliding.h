@@ -24,7 +24,7 @@ struct sliding {
 	uint32_t first_live;  // all below are dead
 	uint32_t fold_first;  // the first born of the pane being folded
 	uint32_t null_number; // of the null key; UINT32_MAX: none
-	int64_t *words;       // key, or where a bytes key lies in the index's texts
+	int64_t *words;       // key, or the address of a bytes key among the index's texts
 	void **totals;        // a cell: array of this block's totals
 	void **rings;         // a cell and pane of a block: array
 };
@@ -63,7 +63,6 @@ struct fold {
 	uint8_t *const *entries;
 	uint32_t count;
 	const uint8_t *null_entry;
-	const struct table *table; // whose texts the keys are, if they are bytes
 };
 
 // Add groups of the pane that closes, `at` its number modulo `panes`.  Returns 0 or -ENOMEM.

@@ -1,17 +1,5 @@
 #include "state/table.h"
 
-#include <errno.h>
-
-static uint32_t limit_of(const struct table *t, uint32_t capacity)
-{
-	return t->sparse && capacity <= TABLE_SPARSE_CAPACITY ? capacity / 4 : capacity / 2;
-}
-
-static uint64_t slots_bytes(const struct table *t, uint32_t capacity)
-{
-	return (uint64_t)capacity * t->stride;
-}
-
 void table_create(struct table *t, struct pool *pool, enum table_form form, bool sparse,
 	uint32_t stride, const uint8_t *initial)
 {
@@ -26,22 +14,6 @@ void table_create(struct table *t, struct pool *pool, enum table_form form, bool
 	ASSERT(initial != NULL || stride == t->head);
 }
 
-void table_destroy(struct table *t)
-{
-	uint32_t capacity = table_capacity(t);
-	pool_free(t->pool, t->slots, slots_bytes(t, capacity));
-	pool_free(t->pool, t->order, (uint64_t)limit_of(t, capacity) * sizeof(*t->order));
-	pool_free(t->pool, t->null_entry, t->stride);
-	pool_free(t->pool, t->texts, t->texts_room);
-	table_create(t, t->pool, t->form, t->sparse, t->stride, t->initial);
-}
-
-static uint64_t slot_hash(const struct table *t, const uint8_t *entry)
-{
-	int64_t word = entry_word(entry);
-	return t->form == TABLE_INT64 ? key_hash_int64(word) : (uint64_t)word;
-}
-
 uint64_t table_null_hash(void)
 {
 	static const uint8_t null_key[12] = {[8] = 1}; // a zero value, then the mask of nulls
@@ -50,75 +22,97 @@ uint64_t table_null_hash(void)
 
 uint64_t table_hash(const struct table *t, const uint8_t *entry)
 {
-	return entry == t->null_entry ? table_null_hash() : slot_hash(t, entry);
+	return entry == t->null_entry ? table_null_hash() : table_slot_hash(t, entry);
 }
 
-static uint32_t free_slot(const uint8_t *slots, uint32_t shift, uint32_t stride, uint64_t hash)
+struct wanted {
+	uint64_t hash;
+	int64_t key; // or, of a table of bytes,
+	const uint8_t *text;
+	uint32_t bytes;
+};
+
+static bool has_text(const uint8_t *entry, const struct wanted *wanted)
 {
-	uint64_t mask = ~0ull >> shift, slot = table_home(hash, shift);
-	while (entry_rows(slots + slot * stride) != 0)
-		slot = (slot + 1) & mask;
-	return (uint32_t)slot;
+	uint32_t length;
+	const uint8_t *text = table_text(entry, &length);
+	return length == wanted->bytes && memcmp(text, wanted->text, length) == 0;
 }
 
-static void rehash(struct table *t, uint8_t *slots, uint32_t shift)
+// As table_probe_int64.
+static uint8_t *probe_bytes(const struct table *t, uint8_t *slots, uint32_t shift,
+	const struct wanted *wanted)
 {
-	for (uint32_t i = 0; i < t->count; i++) {
-		if (t->order[i] == TABLE_NULL_SLOT)
-			continue;
-		const uint8_t *entry = table_at(t, i);
-		t->order[i] = free_slot(slots, shift, t->stride, slot_hash(t, entry));
-		memcpy(slots + (uint64_t)t->order[i] * t->stride, entry, t->stride);
+	uint64_t mask = ~0ull >> shift;
+	for (uint64_t slot = table_home(wanted->hash, shift);; slot = (slot + 1) & mask) {
+		uint8_t *entry = slots + slot * t->stride;
+		if (entry_rows(entry) == 0 ||
+			((uint64_t)entry_word(entry) == wanted->hash && has_text(entry, wanted)))
+			return entry;
 	}
 }
 
-static int resize(struct table *t, uint32_t capacity)
+static uint8_t *probe(const struct table *t, uint8_t *slots, uint32_t shift,
+	const struct wanted *wanted)
 {
-	uint32_t limit = limit_of(t, capacity), limit_old = limit_of(t, table_capacity(t));
-	uint8_t *slots = pool_alloc(t->pool, slots_bytes(t, capacity));
-	uint32_t *order = pool_alloc(t->pool, (uint64_t)limit * sizeof(*order));
-	if (slots == NULL || order == NULL) {
-		pool_free(t->pool, slots, slots_bytes(t, capacity));
-		pool_free(t->pool, order, (uint64_t)limit * sizeof(*order));
-		return -ENOMEM;
-	}
-	memset(slots, 0, slots_bytes(t, capacity));
-	uint32_t shift = 64 - (uint32_t)__builtin_ctz(capacity);
-	rehash(t, slots, shift);
-	if (t->count != 0)
-		memcpy(order, t->order, (uint64_t)t->count * sizeof(*order));
-	pool_free(t->pool, t->slots, slots_bytes(t, table_capacity(t)));
-	pool_free(t->pool, t->order, (uint64_t)limit_old * sizeof(*order));
-	t->slots = slots;
-	t->order = order;
-	t->shift = shift;
-	t->limit = limit;
-	return 0;
+	return t->form == TABLE_BYTES
+		? probe_bytes(t, slots, shift, wanted)
+		: table_probe_int64(slots, shift, t->stride, wanted->hash, wanted->key);
 }
 
-int table_reserve(struct table *t, uint32_t count)
+// While entries move the limit goes along with the count, so that whoever does not find a key in
+// the slots comes here; the step before has seen to it that there is room.
+static void limit_pass(struct table *t)
 {
-	if (count <= t->limit)
-		return 0;
-	uint64_t capacity = TABLE_CAPACITY_MIN;
-	while (capacity <= 1u << 30 && limit_of(t, (uint32_t)capacity) < count)
-		capacity *= 2;
-	return capacity > 1u << 30 ? -ENOMEM : resize(t, (uint32_t)capacity);
+	ASSERT(t->count < t->limit || t->beside.unmoved != 0);
+	t->limit += t->count == t->limit;
+}
+
+static bool claim_bytes(struct table *t, uint8_t *entry, const struct wanted *wanted)
+{
+	const uint8_t *text = texts_add(&t->texts, t->pool, wanted->text, wanted->bytes);
+	if (text == NULL)
+		return false;
+	limit_pass(t);
+	const struct table_entry head = {(int64_t)wanted->hash, 0, text, wanted->bytes};
+	memcpy(entry, &head, sizeof(head));
+	if (t->initial != NULL)
+		memcpy(entry + t->head, t->initial, t->stride - t->head);
+	t->order[t->count++] = (uint32_t)((uint64_t)(entry - t->slots) / t->stride);
+	return true;
+}
+
+// The key is not in the slots, and the table is at its limit.
+static __attribute__((noinline)) uint8_t *take_at_limit(struct table *t,
+	const struct wanted *wanted)
+{
+	if (t->quiet == 0 && table_tend(t))
+		return NULL;
+	uint8_t *entry = probe(t, t->slots, t->shift, wanted);
+	if (entry_rows(entry) != 0)
+		return entry;
+	if (t->beside.unmoved != 0) {
+		// What has moved still stands there as well, but is found above.
+		uint8_t *old = probe(t, t->beside.slots, t->beside.shift, wanted);
+		t->quiet--;
+		if (entry_rows(old) != 0)
+			return old;
+	}
+	if (t->form == TABLE_BYTES)
+		return claim_bytes(t, entry, wanted) ? entry : NULL;
+	limit_pass(t);
+	return table_claim_int64(t, t->stride, entry, wanted->key) ? entry : NULL;
 }
 
 uint8_t *table_take_int64(struct table *t, int64_t key)
 {
 	uint64_t hash = key_hash_int64(key);
-	if (t->shift == 0 && table_reserve(t, 1))
-		return NULL;
-	uint8_t *entry = table_probe_int64(t->slots, t->shift, t->stride, hash, key);
-	if (entry_rows(entry) != 0 || table_claim_int64(t, t->stride, entry, key))
-		return entry;
-	if (table_reserve(t, t->count + 1))
-		return NULL;
-	entry = table_probe_int64(t->slots, t->shift, t->stride, hash, key);
-	table_claim_int64(t, t->stride, entry, key);
-	return entry;
+	if (LIKELY(t->shift != 0)) {
+		uint8_t *entry = table_probe_int64(t->slots, t->shift, t->stride, hash, key);
+		if (entry_rows(entry) != 0 || table_claim_int64(t, t->stride, entry, key))
+			return entry;
+	}
+	return take_at_limit(t, &(struct wanted){.hash = hash, .key = key});
 }
 
 uint8_t *table_take_null(struct table *t)
@@ -126,7 +120,7 @@ uint8_t *table_take_null(struct table *t)
 	ASSERT(t->form == TABLE_INT64);
 	if (t->null_entry != NULL)
 		return t->null_entry;
-	if (t->count == t->limit && table_reserve(t, t->count + 1))
+	if (!table_is_quiet(t) && table_tend(t))
 		return NULL;
 	uint8_t *entry = pool_alloc(t->pool, t->stride);
 	if (entry == NULL)
@@ -134,67 +128,21 @@ uint8_t *table_take_null(struct table *t)
 	memset(entry, 0, t->stride);
 	if (t->initial != NULL)
 		memcpy(entry + t->head, t->initial, t->stride - t->head);
+	limit_pass(t);
 	t->order[t->count++] = TABLE_NULL_SLOT;
 	return t->null_entry = entry;
 }
 
-static int texts_reserve(struct table *t, uint64_t bytes)
-{
-	if (t->texts != NULL && t->texts_room - t->texts_used >= bytes)
-		return 0;
-	uint64_t room = t->texts_room == 0 ? 1024 : 2 * t->texts_room;
-	while (room - t->texts_used < bytes)
-		room *= 2;
-	uint8_t *texts = pool_alloc(t->pool, room);
-	if (texts == NULL)
-		return -ENOMEM;
-	if (t->texts_used != 0)
-		memcpy(texts, t->texts, t->texts_used);
-	pool_free(t->pool, t->texts, t->texts_room);
-	t->texts = texts;
-	t->texts_room = room;
-	return 0;
-}
-
-static bool has_text(const struct table *t, const uint8_t *entry, const uint8_t *key,
-	uint32_t bytes)
-{
-	uint32_t length;
-	const uint8_t *text = table_text(t, entry, &length);
-	return length == bytes && memcmp(text, key, bytes) == 0;
-}
-
-static uint8_t *find_bytes(const struct table *t, uint64_t hash, const uint8_t *key, uint32_t bytes)
-{
-	uint64_t mask = ~0ull >> t->shift;
-	for (uint64_t slot = table_home(hash, t->shift);; slot = (slot + 1) & mask) {
-		uint8_t *entry = t->slots + slot * t->stride;
-		if (entry_rows(entry) == 0)
-			return NULL;
-		if ((uint64_t)entry_word(entry) == hash && has_text(t, entry, key, bytes))
-			return entry;
-	}
-}
-
-static uint8_t *add_bytes(struct table *t, uint64_t hash, const uint8_t *key, uint32_t bytes)
-{
-	if (texts_reserve(t, bytes) || (t->count == t->limit && table_reserve(t, t->count + 1)))
-		return NULL;
-	uint32_t slot = free_slot(t->slots, t->shift, t->stride, hash);
-	uint8_t *entry = t->slots + (uint64_t)slot * t->stride;
-	const struct table_entry head = {(int64_t)hash, 0, t->texts_used, bytes};
-	memcpy(entry, &head, sizeof(head));
-	if (t->initial != NULL)
-		memcpy(entry + t->head, t->initial, t->stride - t->head);
-	t->order[t->count++] = slot;
-	memcpy(t->texts + t->texts_used, key, bytes);
-	t->texts_used += bytes;
-	return entry;
-}
-
 uint8_t *table_take_bytes(struct table *t, uint64_t hash, const uint8_t *key, uint32_t bytes)
 {
+	const struct wanted wanted = {.hash = hash, .text = key, .bytes = bytes};
 	ASSERT(t->form == TABLE_BYTES);
-	uint8_t *entry = t->count == 0 ? NULL : find_bytes(t, hash, key, bytes);
-	return entry != NULL ? entry : add_bytes(t, hash, key, bytes);
+	if (LIKELY(t->shift != 0)) {
+		uint8_t *entry = probe_bytes(t, t->slots, t->shift, &wanted);
+		if (entry_rows(entry) != 0)
+			return entry;
+		if (t->count < t->limit)
+			return claim_bytes(t, entry, &wanted) ? entry : NULL;
+	}
+	return take_at_limit(t, &wanted);
 }

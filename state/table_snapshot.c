@@ -48,7 +48,7 @@ void table_key_write(const struct table *t, const uint8_t *entry, uint32_t group
 	uint32_t bytes = sizeof(int64_t);
 	const uint8_t *text = entry;
 	if (t->form == TABLE_BYTES)
-		text = table_text(t, entry, &bytes);
+		text = table_text(entry, &bytes);
 	else if (entry == t->null_entry)
 		bytes = 0;
 	snapshot_u32(w, group);

@@ -50,7 +50,8 @@ static int pane_begin(const struct window *w, struct pane *pane, int64_t number,
 		return groups_create(&pane->groups, a, w->pool, keys);
 	table_create(&pane->table, w->pool, w->form, true, a->entry_bytes,
 		a->cell_count == 1 ? NULL : a->initial);
-	return table_reserve(&pane->table, keys);
+	table_expect(&pane->table, keys);
+	return 0;
 }
 
 static void pane_end(const struct window *w, struct pane *pane)
@@ -204,17 +205,16 @@ static uint8_t *entry_of(struct window *w, const struct weir_column *columns, ui
 	return entry;
 }
 
-// Room for one key more in the current pane.  Returns 0, 2 where entries would move but must not,
+// Room for one key more in the current pane.  Returns 0, 2 where entries may move but must not,
 // or -ENOMEM.
 static int room(struct window *w, bool pending)
 {
-	struct table *t = &w->pane->table;
 	struct groups *g = &w->pane->groups;
-	if (w->listed ? g->count < g->room : t->count < t->limit)
+	if (w->listed ? g->count < g->room : table_is_quiet(&w->pane->table))
 		return 0;
 	if (pending)
 		return 2;
-	return w->listed ? groups_reserve(g) : table_reserve(t, t->count + 1);
+	return w->listed ? groups_reserve(g) : 0;
 }
 
 // Find the pane and entry of row i.  Returns 0, 1: drop it, 2: first the entries found so far
@@ -295,8 +295,7 @@ static int pane_fold(struct window *w, const struct pane *pane)
 	int error = sliding_begin(&w->sliding, keys);
 	for (uint32_t from = 0; from < keys && !error; from += count) {
 		count = pane_entries(w, pane, from, w->scratch.entries);
-		const struct fold fold = {
-			w->scratch.entries, count, pane_null(w, pane), &pane->table};
+		const struct fold fold = {w->scratch.entries, count, pane_null(w, pane)};
 		error = sliding_fold(&w->sliding, place(w, pane->number), &fold, &w->scratch);
 	}
 	return error;
@@ -348,8 +347,7 @@ static void closing_rows(struct window *w, struct window_rows *ret)
 		if (entry == null)
 			ret->null_row = i;
 		if (w->form == TABLE_BYTES)
-			scratch->texts[i] =
-				table_text(&w->closing.table, entry, &scratch->text_bytes[i]);
+			scratch->texts[i] = table_text(entry, &scratch->text_bytes[i]);
 	}
 	for (uint32_t c = 0; c < w->config->aggregates.cell_count; c++) {
 		cell_gather(&w->config->aggregates.cells[c], scratch->cells[c], scratch->entries,
