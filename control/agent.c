@@ -18,6 +18,7 @@ enum { RETRY_NS_MIN = 20000000, RETRY_NS_MAX = 1000000000, FIGURES_NS = 10000000
 struct agent_part {
 	char job[MESSAGE_NAME_MAX + 1];
 	uint64_t incarnation;
+	uint32_t participants, self;
 	struct workload_part *work;
 	char error[STATE_BYTES];
 	enum workload_state told; // state in the last report
@@ -183,6 +184,28 @@ static void free_operators(Weir__Part *part)
 	free(part->operators);
 }
 
+static void fill_covers(Weir__Part *out, const struct workload_status *status)
+{
+	out->covers = calloc(status->cover_count + 1, sizeof(*out->covers));
+	VERIFY(out->covers);
+	for (uint32_t i = 0; i < status->cover_count; i++) {
+		Weir__Cover *cover = calloc(1, sizeof(*cover));
+		VERIFY(cover);
+		weir__cover__init(cover);
+		cover->whole = status->covers[i].whole;
+		cover->n_by = status->covers[i].by_count;
+		cover->by = (uint32_t *)(uintptr_t)status->covers[i].by;
+		out->covers[out->n_covers++] = cover;
+	}
+}
+
+static void free_covers(Weir__Part *part)
+{
+	for (size_t i = 0; i < part->n_covers; i++)
+		free(part->covers[i]);
+	free(part->covers);
+}
+
 static void part_status(const struct agent *a, const struct agent_part *part,
 	struct workload_status *ret_status)
 {
@@ -204,8 +227,12 @@ static void fill_part(struct agent *a, struct agent_part *part, Weir__Part *out,
 	out->plan_hash = status.plan_hash;
 	out->progress = status.progress;
 	out->seconds = status.seconds;
-	if (figures || status.state != part->told)
+	out->n_lost = status.lost_count;
+	out->lost = (uint32_t *)(uintptr_t)status.lost;
+	if (figures || status.state != part->told) {
 		fill_operators(out, &status);
+		fill_covers(out, &status);
+	}
 	part->told = status.state;
 }
 
@@ -223,8 +250,10 @@ static struct told tell(struct agent *a, bool figures)
 
 static void told_free(struct agent *a, struct told *told)
 {
-	for (uint32_t i = 0; i < a->part_count; i++)
+	for (uint32_t i = 0; i < a->part_count; i++) {
 		free_operators(&told->parts[i]);
+		free_covers(&told->parts[i]);
+	}
 	free(told->parts);
 	free(told->list);
 }
@@ -349,7 +378,7 @@ static void begin(struct agent *a, struct agent_part *part, const Weir__Prepare 
 		const Weir__Participant *p = prepare->participants[i];
 		participants[i] = (struct workload_participant){p->node, p->incarnation,
 			p->first_worker, p->workers, p->node_worker, (uint32_t)p->n_links,
-			(const char *const *)p->links};
+			(const char *const *)p->links, p->host, p->rack, p->successor};
 	}
 	const struct workload_request request = {.job = part->job,
 		.text = (const char *)prepare->spec->text.data,
@@ -378,7 +407,9 @@ static void prepare(struct agent *a, const Weir__Prepare *prepare)
 	if (a->part_count == MESSAGE_PARTS_MAX)
 		return; // the controller gives up on it in time
 	part = &a->parts[a->part_count++];
-	*part = (struct agent_part){.incarnation = prepare->incarnation};
+	*part = (struct agent_part){.incarnation = prepare->incarnation,
+		.participants = (uint32_t)prepare->n_participants,
+		.self = prepare->self};
 	snprintf(part->job, sizeof(part->job), "%s", prepare->job);
 	const Weir__Participant *self = prepare->participants[prepare->self];
 	if (self->node_worker + self->workers > a->config.workers)
@@ -388,6 +419,18 @@ static void prepare(struct agent *a, const Weir__Prepare *prepare)
 		begin(a, part, prepare);
 }
 
+static void lose(struct agent *a, const Weir__Lose *lose)
+{
+	struct workload *workload = a->config.workload;
+	struct agent_part *part = meant(a, lose->job, lose->incarnation);
+	struct workload_status status;
+	if (!part || lose->participant >= part->participants || lose->participant == part->self)
+		return;
+	part_status(a, part, &status);
+	if (status.state >= WORKLOAD_PREPARED && status.state <= WORKLOAD_PUBLISHED)
+		workload->ops->lose(workload, part->work, lose->participant, lose->alone);
+}
+
 static void carry_out(struct agent *a, const Weir__Message *m)
 {
 	struct workload *workload = a->config.workload;
@@ -395,6 +438,8 @@ static void carry_out(struct agent *a, const Weir__Message *m)
 	struct agent_part *part = NULL;
 	if (m->body_case == WEIR__MESSAGE__BODY_PREPARE)
 		prepare(a, m->prepare);
+	else if (m->body_case == WEIR__MESSAGE__BODY_LOSE)
+		lose(a, m->lose);
 	else // start, interrupt, publish and abort are one member
 		part = meant(a, m->start->job, m->start->incarnation);
 	if (part)
@@ -414,8 +459,9 @@ static void carry_out(struct agent *a, const Weir__Message *m)
 
 static bool is_command(const Weir__Message *m)
 {
-	return m->body_case >= WEIR__MESSAGE__BODY_PREPARE &&
-		m->body_case <= WEIR__MESSAGE__BODY_ABORT;
+	return (m->body_case >= WEIR__MESSAGE__BODY_PREPARE &&
+		       m->body_case <= WEIR__MESSAGE__BODY_ABORT) ||
+		m->body_case == WEIR__MESSAGE__BODY_LOSE;
 }
 
 static void take(struct agent *a, const struct agent_item *item)

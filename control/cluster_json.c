@@ -60,6 +60,19 @@ static json_t *part_json(const Weir__Part *part)
 	return object;
 }
 
+static json_t *loss_json(const Weir__JobRecord *record, uint32_t index)
+{
+	const Weir__Participant *p = record->participants[index];
+	json_t *object = json_object(), *by = json_array();
+	set_number(object, "at_ns", (uint64_t)p->lost_at);
+	set_text(object, "why", p->lost_why);
+	for (size_t i = 0; index < record->n_covers && i < record->covers[index]->n_by; i++)
+		json_array_append_new(by,
+			json_string(record->participants[record->covers[index]->by[i]]->node));
+	json_object_set_new(object, "taken_over_by", by);
+	return object;
+}
+
 static json_t *participant_json(const Weir__JobStatus *job, uint32_t index)
 {
 	const Weir__Participant *p = job->record->participants[index];
@@ -67,6 +80,8 @@ static json_t *participant_json(const Weir__JobStatus *job, uint32_t index)
 	set_text(object, "node", p->node);
 	set_mark(object, "incarnation", p->incarnation);
 	set_number(object, "workers", p->workers);
+	if (p->lost)
+		json_object_set_new(object, "lost", loss_json(job->record, index));
 	for (size_t i = 0; i < job->n_parts; i++)
 		if (job->parts[i]->participant == index)
 			json_object_set_new(object, "part", part_json(job->parts[i]));
@@ -84,6 +99,8 @@ static json_t *job_json(const Weir__JobStatus *job)
 		set_text(object, "error", record->error);
 	if (*job->waiting)
 		set_text(object, "waiting", job->waiting);
+	if (*job->survives)
+		set_text(object, "survives", job->survives);
 	set_mark(object, "incarnation", record->incarnation);
 	set_mark(object, "plan_hash", record->plan_hash);
 	set_number(object, "submitted_ns", (uint64_t)record->submitted_at);

@@ -79,6 +79,33 @@ static const Weir__Part *part_of(const Weir__JobStatus *job, size_t participant)
 	return found;
 }
 
+// Who has taken over what a lost participant did.
+static void show_loss(const Weir__JobRecord *record, size_t index, FILE *out)
+{
+	char at[TIME_BYTES];
+	const Weir__Participant *p = record->participants[index];
+	const Weir__Cover *cover = index < record->n_covers ? record->covers[index] : NULL;
+	fprintf(out, "lost since %s, it %s; ", time_text(p->lost_at, at), p->lost_why);
+	for (size_t i = 0; cover && i < cover->n_by; i++)
+		fprintf(out, "%s%s", i ? ", " : "", record->participants[cover->by[i]]->node);
+	fprintf(out, " took over\n");
+}
+
+static void show_participant(const Weir__JobStatus *job, size_t index, FILE *out)
+{
+	const Weir__Participant *p = job->record->participants[index];
+	const Weir__Part *part = part_of(job, index);
+	fprintf(out, "node %s, %u worker%s: ", p->node, p->workers, p->workers == 1 ? "" : "s");
+	if (p->lost) {
+		show_loss(job->record, index, out);
+		return;
+	}
+	fprintf(out, "%s%s%s\n", part ? part_state_name(part->state) : "no part",
+		part && *part->error ? ": " : "", part ? part->error : "");
+	if (part)
+		show_operators(part, out);
+}
+
 void show_job(const Weir__Reply *reply, FILE *out)
 {
 	if (reply->n_jobs == 0)
@@ -90,15 +117,10 @@ void show_job(const Weir__Reply *reply, FILE *out)
 		*remark(job) ? (*record->error ? ": " : ", waits for ") : "", remark(job));
 	fprintf(out, "submitted %s%s%s\n", time_text(record->submitted_at, at),
 		record->ended_at ? ", ended " : "", time_text(record->ended_at, ended));
-	for (size_t i = 0; i < record->n_participants; i++) {
-		const Weir__Participant *p = record->participants[i];
-		const Weir__Part *part = part_of(job, i);
-		fprintf(out, "node %s, %u worker%s: %s%s%s\n", p->node, p->workers,
-			p->workers == 1 ? "" : "s", part ? part_state_name(part->state) : "no part",
-			part && *part->error ? ": " : "", part ? part->error : "");
-		if (part)
-			show_operators(part, out);
-	}
+	if (*job->survives)
+		fprintf(out, "%s\n", job->survives);
+	for (size_t i = 0; i < record->n_participants; i++)
+		show_participant(job, i, out);
 }
 
 void show_nodes(const Weir__Reply *reply, FILE *out)

@@ -19,13 +19,17 @@ static inline bool entry_is_settled(const struct entry *entry)
 
 enum command { COMMAND_PREPARE, COMMAND_START, COMMAND_INTERRUPT, COMMAND_PUBLISH, COMMAND_ABORT };
 
+enum { LOSE = 1, LOSE_ALONE = 2 };
+
 // A job's part on a node: what the node told, and was told.
 struct part {
 	Weir__Part *told;
 	uint32_t commands; // bit per command, sent over this connection
-	uint64_t number;   // of the last one
-	int64_t moved_ns;  // when its progress last grew
-	bool hung;         // too long ago
+	uint8_t *losses;   // by participant, LOSE and LOSE_ALONE alike
+	uint32_t losses_room;
+	uint64_t number;  // of the last one
+	int64_t moved_ns; // when its progress last grew
+	bool hung;        // too long ago
 };
 
 enum node_state { NODE_UNKNOWN, NODE_JOINING, NODE_ALIVE, NODE_DEAD };
@@ -50,6 +54,17 @@ struct waiter {
 	uint64_t peer, number;
 };
 
+// What this leader knows of a participant, beyond the record.
+struct standing {
+	bool heard;     // it told of its part in this term: no older leader commands it any more
+	bool listed;    // another one was told that it is lost
+	bool published; // its own output and what it took over
+	bool lost;      // decided, or written; for good
+	bool gone, certain; // at the last look; not only silent
+	int64_t lost_at;
+	char why[REASON_BYTES]; // gone
+};
+
 enum job_wish { WISH_NONE, WISH_INTERRUPT, WISH_CANCEL };
 
 struct job_entry {
@@ -60,8 +75,10 @@ struct job_entry {
 	enum job_wish wish;
 	char waiting[REASON_BYTES];
 	int64_t prepare_until_ns;
-	struct node **nodes; // per participant; NULL where unknown
-	Weir__Part **last;   // per participant, what it told last; of ended jobs
+	Weir__JobState settled;     // the state as last written
+	struct node **nodes;        // per participant; NULL where unknown
+	struct standing *standings; // per participant
+	Weir__Part **last;          // per participant, what it told last; of ended jobs
 	struct waiter waiters[WAITERS_MAX];
 	uint32_t waiter_count;
 };
@@ -161,12 +178,31 @@ void jobs_settled(struct controller *c, struct job_entry *job);
 void jobs_step(struct controller *c);
 void jobs_look_at(struct controller *c, const struct node *node);
 
+// takeover.c: participants that are gone, and jobs that go on without them
+void takeover_settled(struct controller *c, struct job_entry *job);
+void takeover_heard(struct controller *c, const struct node *node, const Weir__Part *told);
+// Find who is gone, and have the others go on without.  Returns false if they cannot; `why` says
+// it, MESSAGE_TEXT_MAX. Whoever is gone while the job publishes is left to the caller then.
+bool takeover_look(struct controller *c, struct job_entry *job, char *why);
+// The same, while a write of the record is under way.
+void takeover_look_unsettled(struct controller *c, struct job_entry *job);
+// Note in the record whom it is without.  Returns whether it is to be written now.
+bool takeover_mark(struct controller *c, struct job_entry *job);
+// Whether a part knows all that its node has taken over.
+bool takeover_is_known(const struct job_entry *job, uint32_t index, const Weir__Part *told);
+bool takeover_is_without(const struct job_entry *job, uint32_t index);       // and that is written
+bool takeover_is_over(const struct job_entry *job, const struct node *node); // its part in the job
+// What may die now, as text of REASON_BYTES; "": the job has no replicas.
+void takeover_survives(const struct job_entry *job, char *text);
+
 // deploy.c
 bool deploy_choose(struct controller *c, struct job_entry *job);
 uint32_t deploy_free_workers(const struct controller *c, const struct node *node,
 	uint32_t *ret_first);
 void deploy_command(struct controller *c, struct job_entry *job, uint32_t index,
 	enum command command);
+void deploy_lose(struct controller *c, struct node *node, struct part *part, uint32_t lost,
+	bool alone);
 void deploy_abort(struct controller *c, struct node *node, struct part *part);
 
 // requests.c

@@ -20,7 +20,8 @@ static uint32_t taken_until(const struct controller *c, const struct node *node,
 		for (size_t k = 0; k < job->n_participants && !job_is_ended(c->jobs[i]); k++) {
 			const Weir__Participant *p = job->participants[k];
 			if (p->incarnation == node->record->incarnation &&
-				worker - p->node_worker < p->workers)
+				worker - p->node_worker < p->workers &&
+				!takeover_is_without(c->jobs[i], (uint32_t)k))
 				return p->node_worker + p->workers;
 		}
 	}
@@ -100,6 +101,8 @@ static Weir__Participant *participant_of(const struct candidate *candidate, uint
 	p.node_worker = candidate->first;
 	p.n_links = node->record->n_links;
 	p.links = node->record->links;
+	p.host = node->record->host;
+	p.rack = node->record->rack;
 	return record_copy(&p);
 }
 
@@ -142,10 +145,9 @@ bool deploy_choose(struct controller *c, struct job_entry *job)
 	return chosen;
 }
 
-static void send_command(struct controller *c, struct node *node, struct part *part,
-	enum command command, Weir__Message *message)
+static void send_numbered(struct controller *c, struct node *node, struct part *part,
+	Weir__Message *message)
 {
-	part->commands |= 1u << command;
 	part->number = ++node->number;
 	message->term = c->term;
 	message->number = part->number;
@@ -166,7 +168,8 @@ static void send_to_part(struct controller *c, struct node *node, struct part *p
 	body.incarnation = part->told->incarnation;
 	message.body_case = bodies[command];
 	message.start = &body; // all of them are the same member
-	send_command(c, node, part, command, &message);
+	part->commands |= 1u << command;
+	send_numbered(c, node, part, &message);
 }
 
 static void send_prepare(struct controller *c, struct job_entry *job, uint32_t index,
@@ -183,7 +186,8 @@ static void send_prepare(struct controller *c, struct job_entry *job, uint32_t i
 	prepare.self = index;
 	message.body_case = WEIR__MESSAGE__BODY_PREPARE;
 	message.prepare = &prepare;
-	send_command(c, job->nodes[index], part, COMMAND_PREPARE, &message);
+	part->commands |= 1u << COMMAND_PREPARE;
+	send_numbered(c, job->nodes[index], part, &message);
 }
 
 void deploy_command(struct controller *c, struct job_entry *job, uint32_t index,
@@ -205,4 +209,28 @@ void deploy_abort(struct controller *c, struct node *node, struct part *part)
 {
 	if (!(part->commands & 1u << COMMAND_ABORT))
 		send_to_part(c, node, part, COMMAND_ABORT);
+}
+
+void deploy_lose(struct controller *c, struct node *node, struct part *part, uint32_t lost,
+	bool alone)
+{
+	const uint8_t bit = alone ? LOSE_ALONE : LOSE;
+	if (part->losses_room <= lost) {
+		part->losses = realloc(part->losses, lost + 1);
+		VERIFY(part->losses);
+		memset(part->losses + part->losses_room, 0, lost + 1 - part->losses_room);
+		part->losses_room = lost + 1;
+	}
+	if (part->losses[lost] & bit)
+		return;
+	part->losses[lost] |= bit;
+	Weir__Message message = WEIR__MESSAGE__INIT;
+	Weir__Lose body = WEIR__LOSE__INIT;
+	body.job = part->told->job;
+	body.incarnation = part->told->incarnation;
+	body.participant = lost;
+	body.alone = alone;
+	message.body_case = WEIR__MESSAGE__BODY_LOSE;
+	message.lose = &body;
+	send_numbered(c, node, part, &message);
 }

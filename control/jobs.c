@@ -4,6 +4,7 @@
 //   submitted → preparing → running → publishing → finished, interrupted
 //                         any but publishing → cancelled; any → failed
 //
+// A running job whose plan has replicas for what a lost participant did goes on: takeover.c.
 // A job that is publishing fails only when a part's output is lost for certain: until then a node
 // that is silent may have been told to publish.
 #include <inttypes.h>
@@ -20,7 +21,6 @@ struct tally {
 	uint32_t prepared, ended, published, lost;
 	bool interrupted, differs, leaving;
 	uint64_t plan_hash;
-	char why[REASON_BYTES]; // the first failure, with its node
 };
 
 static bool state_is_ended(Weir__JobState state)
@@ -73,6 +73,8 @@ void jobs_settled(struct controller *c, struct job_entry *job)
 {
 	const Weir__JobRecord *record = job->record;
 	job->look = true;
+	job->settled = record->state;
+	takeover_settled(c, job);
 	if (c->phase == PHASE_LEADING) // not what another leader wrote
 		events_add(c, "job %s is %s%s%s", record->id, job_state_name(record->state),
 			*record->error ? ": " : "", record->error);
@@ -98,45 +100,19 @@ void jobs_look_at(struct controller *c, const struct node *node)
 	}
 }
 
-static void find_nodes(struct controller *c, struct job_entry *job)
-{
-	free(job->nodes);
-	job->nodes = calloc(job->record->n_participants + 1, sizeof(*job->nodes));
-	VERIFY(job->nodes);
-	for (uint32_t i = 0; i < job->record->n_participants; i++)
-		job->nodes[i] = registry_node(c, job->record->participants[i]->node);
-}
-
-static bool is_replaced(const struct node *node, const Weir__Participant *participant)
-{
-	return !node ||
-		(entry_is_settled(&node->entry) &&
-			node->record->incarnation != participant->incarnation);
-}
-
-static void note(struct tally *tally, const Weir__Participant *participant, const char *what,
-	const char *why)
-{
-	if (!*tally->why)
-		snprintf(tally->why, sizeof(tally->why), "node %.96s %s%s%.120s", participant->node,
-			what, *why ? ": " : "", why);
-}
-
-static void count_part(struct tally *tally, const Weir__Participant *participant,
+// An end counts once the part knows what it has taken over.
+static void count_part(const struct job_entry *job, uint32_t i, struct tally *tally,
 	const struct part *part)
 {
 	const Weir__Part *told = part->told;
-	if (told->state == WEIR__PART_STATE__PART_FAILED)
-		note(tally, participant, "failed", told->error);
-	if (part->hung)
-		note(tally, participant, "does not move", "a worker hangs");
 	if (told->state < WEIR__PART_STATE__PART_PREPARED)
 		return;
 	if (tally->prepared == 0)
 		tally->plan_hash = told->plan_hash;
 	tally->differs |= told->plan_hash != tally->plan_hash;
 	tally->prepared++;
-	tally->ended += told->state >= WEIR__PART_STATE__PART_FINISHED;
+	tally->ended +=
+		told->state >= WEIR__PART_STATE__PART_FINISHED && takeover_is_known(job, i, told);
 	tally->interrupted |= told->state == WEIR__PART_STATE__PART_INTERRUPTED;
 }
 
@@ -160,94 +136,123 @@ static void drive_part(struct controller *c, struct job_entry *job, uint32_t i,
 static void look_at_part(struct controller *c, struct job_entry *job, uint32_t i,
 	struct tally *tally)
 {
-	const Weir__JobRecord *record = job->record;
-	const Weir__Participant *participant = record->participants[i];
 	struct node *node = job->nodes[i];
-	if (is_replaced(node, participant)) {
-		note(tally, participant, "died", node ? "its process was replaced" : "");
+	if (!node || node->state != NODE_ALIVE)
 		return;
-	}
-	if (node->state == NODE_DEAD)
-		note(tally, participant, "died", node->reason);
-	if (node->state != NODE_ALIVE)
-		return;
-	struct part *part = node_part(node, record->id, record->incarnation);
-	if (!part && record->state == WEIR__JOB_STATE__JOB_RUNNING)
-		note(tally, participant, "lost its part", "");
+	struct part *part = node_part(node, job->record->id, job->record->incarnation);
 	tally->leaving |= node->leaving;
 	if (part)
-		count_part(tally, participant, part);
-	if (!*tally->why)
-		drive_part(c, job, i, part);
+		count_part(job, i, tally, part);
+	drive_part(c, job, i, part);
 }
 
-static void look_at_deployed(struct controller *c, struct job_entry *job)
+// What the loss of each participant means, as one of them planned it; all have the same plan.
+static void take_covers(struct job_entry *job)
 {
-	struct tally tally = {0};
+	Weir__JobRecord *record = job->record;
+	struct part *part = node_part(job->nodes[0], record->id, record->incarnation);
+	if (record->n_covers > 0 || part->told->n_covers != record->n_participants)
+		return;
+	record->covers = calloc(record->n_participants, sizeof(*record->covers));
+	VERIFY(record->covers);
+	for (; record->n_covers < record->n_participants; record->n_covers++)
+		record->covers[record->n_covers] =
+			record_copy(part->told->covers[record->n_covers]);
+}
+
+static void go_on(struct controller *c, struct job_entry *job, const struct tally *tally,
+	uint32_t count)
+{
 	Weir__JobRecord *record = job->record;
 	bool preparing = record->state == WEIR__JOB_STATE__JOB_PREPARING;
-	for (uint32_t i = 0; i < record->n_participants; i++)
-		look_at_part(c, job, i, &tally);
-	bool all = tally.prepared == record->n_participants;
-	if (*tally.why) {
-		job_fail(c, job, "%s", tally.why);
-	} else if (tally.differs) {
+	if (tally->differs) {
 		job_fail(c, job, "nodes plan the job differently; run one version of weir on all");
-	} else if (preparing && all) {
-		record->plan_hash = tally.plan_hash;
+	} else if (preparing && tally->prepared == count) {
+		record->plan_hash = tally->plan_hash;
+		take_covers(job);
 		job_change(c, job, WEIR__JOB_STATE__JOB_RUNNING);
-	} else if (preparing && (tally.leaving || c->now_ns > job->prepare_until_ns)) {
+	} else if (preparing && (tally->leaving || c->now_ns > job->prepare_until_ns)) {
 		job_fail(c, job,
-			tally.leaving ? "a node leaves" : "a node did not prepare in time");
-	} else if (!preparing && tally.ended == record->n_participants) {
-		record->was_interrupted = tally.interrupted;
+			tally->leaving ? "a node leaves" : "a node did not prepare in time");
+	} else if (!preparing && tally->ended == count) {
+		record->was_interrupted = tally->interrupted;
 		job_change(c, job, WEIR__JOB_STATE__JOB_PUBLISHING);
-	} else if (!preparing && tally.leaving && !record->interrupt) {
+	} else if (!preparing && tally->leaving && !record->interrupt) {
 		record->interrupt = true;
 		job_change(c, job, record->state);
 	}
 }
 
+static void look_at_deployed(struct controller *c, struct job_entry *job)
+{
+	struct tally tally = {0};
+	char why[MESSAGE_TEXT_MAX];
+	uint32_t count = 0;
+	if (!takeover_look(c, job, why)) {
+		job_fail(c, job, "%s", why);
+		return;
+	}
+	if (takeover_mark(c, job))
+		return;
+	for (uint32_t i = 0; i < job->record->n_participants; i++) {
+		if (job->standings[i].lost)
+			continue;
+		count++;
+		look_at_part(c, job, i, &tally);
+	}
+	go_on(c, job, &tally, count);
+}
+
 static void publish_part(struct controller *c, struct job_entry *job, uint32_t i,
 	struct tally *tally)
 {
-	const Weir__Participant *participant = job->record->participants[i];
+	const struct standing *standing = &job->standings[i];
 	struct node *node = job->nodes[i];
-	struct part *part =
-		node ? node_part(node, job->record->id, job->record->incarnation) : NULL;
-	if (is_replaced(node, participant) || (!part && node->state == NODE_ALIVE)) {
-		note(tally, participant, "died before it published", "");
-		tally->lost++;
-	} else if (part && part->told->state == WEIR__PART_STATE__PART_FAILED) {
-		note(tally, participant, "could not publish", part->told->error);
-		tally->lost++;
-	} else if (part && part->told->state == WEIR__PART_STATE__PART_PUBLISHED) {
+	bool alive = node && node->state == NODE_ALIVE;
+	if (standing->published)
 		tally->published++;
-	} else if (part && node->state == NODE_ALIVE) {
+	else if (standing->gone && standing->certain)
+		tally->lost++;
+	else if (alive && node_part(node, job->record->id, job->record->incarnation))
 		deploy_command(c, job, i, COMMAND_PUBLISH);
-	} else {
+	else
 		snprintf(job->waiting, sizeof(job->waiting), "node %.96s, to publish",
-			participant->node);
-	}
+			job->record->participants[i]->node);
 }
 
 static void look_at_publishing(struct controller *c, struct job_entry *job)
 {
 	struct tally tally = {0};
-	uint32_t count = (uint32_t)job->record->n_participants;
+	char why[MESSAGE_TEXT_MAX];
+	uint32_t count = 0;
+	takeover_look(c, job, why);
+	if (takeover_mark(c, job))
+		return;
 	*job->waiting = 0;
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < job->record->n_participants; i++) {
+		if (job->standings[i].lost)
+			continue;
+		count++;
 		publish_part(c, job, i, &tally);
+	}
 	if (tally.published + tally.lost < count)
 		return;
 	*job->waiting = 0;
 	if (tally.lost > 0)
-		job_fail(c, job, "%s; %u of %u nodes have published their output", tally.why,
+		job_fail(c, job, "%.800s; %u of %u nodes have published their output", why,
 			tally.published, count);
 	else
 		job_change(c, job,
 			job->record->was_interrupted ? WEIR__JOB_STATE__JOB_INTERRUPTED
 						     : WEIR__JOB_STATE__JOB_FINISHED);
+}
+
+// The incarnations under which replicas may take over are written before anything is prepared:
+// whoever leads then, nobody makes one up.
+static void name_successors(struct controller *c, struct job_entry *job)
+{
+	for (size_t i = 0; i < job->record->n_participants; i++)
+		job->record->participants[i]->successor = controller_incarnation(c);
 }
 
 static void look_at_submitted(struct controller *c, struct job_entry *job)
@@ -259,6 +264,7 @@ static void look_at_submitted(struct controller *c, struct job_entry *job)
 	if (deploy_choose(c, job)) {
 		job->record->incarnation = controller_incarnation(c);
 		job->record->plan_version = 1;
+		name_successors(c, job);
 		job_change(c, job, WEIR__JOB_STATE__JOB_PREPARING);
 	}
 }
@@ -289,7 +295,6 @@ static void look_at(struct controller *c, struct job_entry *job)
 	job->look = false;
 	if (grant_wish(c, job) || job_is_ended(job))
 		return;
-	find_nodes(c, job);
 	if (job->record->state == WEIR__JOB_STATE__JOB_SUBMITTED)
 		look_at_submitted(c, job);
 	else if (job->record->state == WEIR__JOB_STATE__JOB_PUBLISHING)
@@ -304,7 +309,11 @@ void jobs_step(struct controller *c)
 		struct job_entry *job = c->jobs[i];
 		bool late = job->record->state == WEIR__JOB_STATE__JOB_PREPARING &&
 			c->now_ns > job->prepare_until_ns;
-		if ((job->look || late) && entry_is_settled(&job->entry))
+		if (!job->look && !late)
+			continue;
+		if (entry_is_settled(&job->entry))
 			look_at(c, job);
+		else
+			takeover_look_unsettled(c, job);
 	}
 }

@@ -145,6 +145,7 @@ static void take_connection(struct controller *c, struct node *node, uint64_t pe
 	for (uint32_t i = 0; i < node->part_count; i++) {
 		node->parts[i].commands = 0;
 		node->parts[i].number = 0;
+		node->parts[i].losses_room = 0;
 	}
 }
 
@@ -236,7 +237,8 @@ static void check_progress(struct controller *c, struct node *node)
 	}
 }
 
-// Parts of jobs that have ended, or of an incarnation that has been replaced, are to go.
+// Parts of jobs that have ended or go on without them, or of an incarnation that has been replaced,
+// are to go.
 static void sweep(struct controller *c, struct node *node)
 {
 	for (uint32_t i = 0; i < node->part_count; i++) {
@@ -245,7 +247,8 @@ static void sweep(struct controller *c, struct node *node)
 		if (job && !entry_is_settled(&job->entry))
 			continue; // its settling will have this node looked at again
 		if (!job || job_is_ended(job) ||
-			job->record->incarnation != part->told->incarnation)
+			job->record->incarnation != part->told->incarnation ||
+			takeover_is_over(job, node))
 			deploy_abort(c, node, part);
 	}
 }

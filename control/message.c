@@ -116,13 +116,26 @@ static bool figures_check(const Weir__OperatorFigures *figures)
 	return good;
 }
 
+static bool covers_check(Weir__Cover **covers, size_t count)
+{
+	bool good = count <= MESSAGE_PARTICIPANTS_MAX;
+	for (size_t i = 0; i < count && good; i++)
+		good = covers[i]->n_by <= MESSAGE_PARTICIPANTS_MAX;
+	for (size_t i = 0; i < count && good; i++)
+		for (size_t k = 0; k < covers[i]->n_by && good; k++)
+			good = covers[i]->by[k] < count;
+	return good;
+}
+
 static bool parts_check(Weir__Part **parts, size_t count, size_t count_max)
 {
 	bool good = count <= count_max;
 	for (size_t i = 0; i < count && good; i++) {
 		const Weir__Part *part = parts[i];
 		good = is_job(part->job) && is_line(part->error) &&
-			part->state <= WEIR__PART_STATE__PART_FAILED && (int)part->state >= 0;
+			part->state <= WEIR__PART_STATE__PART_FAILED && (int)part->state >= 0 &&
+			covers_check(part->covers, part->n_covers) &&
+			part->n_lost <= MESSAGE_PARTICIPANTS_MAX;
 		for (size_t k = 0; k < part->n_operators && good; k++)
 			good = figures_check(part->operators[k]);
 	}
@@ -154,7 +167,8 @@ static bool participants_check(Weir__Participant **participants, size_t count)
 		return false;
 	for (size_t i = 0; i < count; i++) {
 		const Weir__Participant *p = participants[i];
-		if (!is_node(p->node) || !is_line(p->successor) ||
+		if (!is_node(p->node) || !is_line(p->host) || !is_line(p->rack) ||
+			!is_line(p->lost_why) ||
 			!are_lines(p->links, p->n_links, MESSAGE_LINKS_MAX) ||
 			p->first_worker != workers || p->workers == 0 ||
 			p->workers > MESSAGE_WORKERS_MAX ||
@@ -177,7 +191,9 @@ static bool job_check(const Weir__JobRecord *job)
 	return job && is_job(job->id) && is_line(job->name) && is_line(job->token) &&
 		is_line(job->error) && job->state <= WEIR__JOB_STATE__JOB_FAILED &&
 		(int)job->state >= 0 && job->workers <= MESSAGE_WORKERS_MAX &&
-		participants_check(job->participants, job->n_participants);
+		participants_check(job->participants, job->n_participants) &&
+		(job->n_covers == 0 || job->n_covers == job->n_participants) &&
+		covers_check(job->covers, job->n_covers);
 }
 
 static bool request_check(const Weir__Request *request)
@@ -205,6 +221,7 @@ static bool reply_check(const Weir__Reply *reply)
 			*at = '?';
 	for (size_t i = 0; i < reply->n_jobs && good; i++)
 		good = job_check(reply->jobs[i]->record) && is_line(reply->jobs[i]->waiting) &&
+			is_line(reply->jobs[i]->survives) &&
 			parts_check(reply->jobs[i]->parts, reply->jobs[i]->n_parts,
 				MESSAGE_PARTICIPANTS_MAX);
 	for (size_t i = 0; i < reply->n_nodes && good; i++) {
@@ -238,6 +255,8 @@ static bool body_check(const Weir__Message *m)
 	case WEIR__MESSAGE__BODY_PUBLISH:
 	case WEIR__MESSAGE__BODY_ABORT: // one member for all
 		return is_job(m->start->job);
+	case WEIR__MESSAGE__BODY_LOSE:
+		return is_job(m->lose->job) && m->lose->participant < MESSAGE_PARTICIPANTS_MAX;
 	case WEIR__MESSAGE__BODY_REQUEST:
 		return request_check(m->request);
 	case WEIR__MESSAGE__BODY_REPLY:

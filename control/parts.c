@@ -31,9 +31,21 @@ struct part *node_add_part(struct node *node, const char *job, uint64_t incarnat
 	return append(node, record_copy(&part));
 }
 
-// Figures come now and then; between, the last ones stay.
-static void keep_operators(Weir__Part *told, Weir__Part *before)
+static void part_free(struct part *part)
 {
+	record_free(part->told);
+	free(part->losses);
+}
+
+// Figures come now and then, and covers with them; between, the last ones stay.
+static void keep_figures(Weir__Part *told, Weir__Part *before)
+{
+	if (told->n_covers == 0) {
+		told->n_covers = before->n_covers;
+		told->covers = before->covers;
+		before->n_covers = 0;
+		before->covers = NULL;
+	}
 	if (told->n_operators > 0)
 		return;
 	told->n_operators = before->n_operators;
@@ -46,16 +58,17 @@ static void keep_operators(Weir__Part *told, Weir__Part *before)
 static bool take_part(struct controller *c, struct node *node, const Weir__Part *told)
 {
 	struct part *part = node_part(node, told->job, told->incarnation);
+	takeover_heard(c, node, told);
 	if (!part) {
 		append(node, record_copy(told))->moved_ns = c->now_ns;
 		return true;
 	}
 	Weir__Part *before = part->told;
-	bool changed = before->state != told->state;
+	bool changed = before->state != told->state || before->n_lost != told->n_lost;
 	if (changed || before->progress != told->progress)
 		part->moved_ns = c->now_ns;
 	part->told = record_copy(told);
-	keep_operators(part->told, before);
+	keep_figures(part->told, before);
 	record_free(before);
 	return changed;
 }
@@ -79,7 +92,7 @@ void node_take_parts(struct controller *c, struct node *node, Weir__Part **parts
 		struct part *part = &node->parts[i];
 		if (is_among(part, parts, count) || part->number > seen)
 			continue;
-		record_free(part->told);
+		part_free(part);
 		*part = node->parts[--node->part_count];
 		changed = true;
 	}
@@ -89,7 +102,7 @@ void node_take_parts(struct controller *c, struct node *node, Weir__Part **parts
 void node_free_parts(struct node *node)
 {
 	for (uint32_t i = 0; i < node->part_count; i++)
-		record_free(node->parts[i].told);
+		part_free(&node->parts[i]);
 	free(node->parts);
 	node->parts = NULL;
 	node->part_count = 0;

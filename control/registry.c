@@ -254,6 +254,7 @@ void job_entry_free(struct job_entry *job)
 	record_free(job->spec);
 	free(job->last);
 	free(job->nodes);
+	free(job->standings);
 	free(job);
 }
 

@@ -62,6 +62,7 @@ static void reply_jobs(struct controller *c, uint64_t peer, uint64_t number,
 {
 	Weir__Reply reply = WEIR__REPLY__INIT;
 	Weir__JobStatus *jobs = calloc(c->job_count + 1, sizeof(*jobs));
+	char survives[REASON_BYTES];
 	reply.jobs = calloc(c->job_count + 1, sizeof(*reply.jobs));
 	VERIFY(jobs && reply.jobs);
 	for (uint32_t i = 0; i < c->job_count; i++) {
@@ -72,8 +73,11 @@ static void reply_jobs(struct controller *c, uint64_t peer, uint64_t number,
 		weir__job_status__init(status);
 		status->record = job->record;
 		status->waiting = job_is_ended(job) ? (char *)"" : job->waiting;
-		if (only)
+		if (only) {
 			fill_parts(c, job, status);
+			takeover_survives(job, survives);
+			status->survives = survives;
+		}
 		reply.jobs[reply.n_jobs++] = status;
 	}
 	if (only)

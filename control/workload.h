@@ -72,7 +72,7 @@ struct workload_status {
 	const struct report_operator *operators; // this node's share of the figures
 	uint32_t cover_count; // from PREPARED on, a participant each; 0: nothing is replicated
 	const struct workload_cover *covers;
-	uint32_t lost_count; // participants that it was told are lost
+	uint32_t lost_count; // participants that it was told are lost, also of one that FAILED
 	const uint32_t *lost;
 };
 
@@ -97,7 +97,9 @@ struct workload_ops {
 	int64_t (*step)(struct workload *workload, int64_t now_ns);
 	void (*destroy)(struct workload *workload); // NULL-safe
 	// Participant `lost` is gone for good, see engine_lose. PREPARED to PUBLISHED; told twice
-	// it is no error.
+	// it is no error. A part that has published goes back to PUBLISHING for what it takes over.
+	// What comes under the incarnation of its successor is taken only from here on, and what
+	// `lost` acknowledges counts no more.
 	void (*lose)(struct workload *workload, struct workload_part *part, uint32_t lost,
 		bool alone);
 };

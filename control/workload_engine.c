@@ -34,6 +34,8 @@ struct workload_part {
 	struct crossing_network network; // to the other participants
 	uint64_t plan_hash;
 	const struct workload_cover *covers; // by participant; NULL: nothing is replicated
+	uint32_t *lost, lost_count; // participants
+	bool owed; // output that was taken over behind the publishing, or while it went on
 	struct report report;
 	struct heap figures; // the report's
 	int64_t figures_at_ns;
@@ -348,6 +350,7 @@ static void keep_request(struct workload_part *part, const struct workload_reque
 	part->request.text = heap_text(heap, request->text, request->text_bytes);
 	part->request.sets = keep_texts(heap, request->sets, request->set_count);
 	part->request.participants = participants;
+	part->lost = heap_alloc(heap, request->participant_count * sizeof(*part->lost));
 }
 
 static int engine_prepare(struct workload *workload, const struct workload_request *request,
@@ -406,6 +409,23 @@ static void engine_publish_part(struct workload *workload, struct workload_part 
 	enqueue(engine_of(workload), part, ACTION_PUBLISH);
 }
 
+static void engine_lose_part(struct workload *workload, struct workload_part *part, uint32_t lost,
+	bool alone)
+{
+	enum workload_state state = state_of(part);
+	const struct workload_participant *p = &part->request.participants[lost];
+	bool known = false;
+	if (state < WORKLOAD_PREPARED || state > WORKLOAD_PUBLISHED)
+		return;
+	engine_lose(part->engine, p->first_worker, p->workers, p->successor, alone);
+	for (uint32_t i = 0; i < part->lost_count; i++)
+		known |= part->lost[i] == lost;
+	if (known)
+		return;
+	part->lost[part->lost_count++] = lost;
+	part->owed |= state >= WORKLOAD_PUBLISHING;
+}
+
 static void engine_discard(struct workload *workload, struct workload_part *part)
 {
 	struct workload_engine *w = engine_of(workload);
@@ -423,21 +443,37 @@ static void engine_status(const struct workload *workload, const struct workload
 {
 	const struct workload_engine *w = (const struct workload_engine *)workload;
 	enum workload_state state = state_of(part);
-	*ret_status = (struct workload_status){.state = state,
+	*ret_status = (struct workload_status){
+		.state = part->owed && state == WORKLOAD_PUBLISHED ? WORKLOAD_PUBLISHING : state,
 		.error = state == WORKLOAD_FAILED ? part->error : NULL,
 		.plan_hash = state >= WORKLOAD_PREPARED ? part->plan_hash : 0,
 		.progress = w->progress,
 		.seconds = part->report.seconds,
 		.operator_count = part->report.operator_count,
-		.operators = part->report.operators};
+		.operators = part->report.operators,
+		.lost_count = part->lost_count,
+		.lost = part->lost};
 	if (state >= WORKLOAD_PREPARED && part->covers != NULL) {
 		ret_status->cover_count = part->request.participant_count;
 		ret_status->covers = part->covers;
 	}
 }
 
-static void attend(struct workload_part *part, int64_t now_ns)
+static void publish_owed(struct workload_engine *w, struct workload_part *part)
 {
+	pthread_mutex_lock(&w->lock);
+	if (!part->busy) {
+		part->owed = false;
+		set_state(part, WORKLOAD_PUBLISHING);
+		enqueue_locked(w, part, ACTION_PUBLISH);
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void attend(struct workload_engine *w, struct workload_part *part, int64_t now_ns)
+{
+	if (part->owed && state_of(part) == WORKLOAD_PUBLISHED)
+		publish_owed(w, part);
 	if (state_of(part) != WORKLOAD_RUNNING)
 		return;
 	enum engine_state state = engine_poll(part->engine);
@@ -467,7 +503,7 @@ static int64_t engine_step(struct workload *workload, int64_t now_ns)
 	struct workload_engine *w = engine_of(workload);
 	note_progress(w);
 	for (struct workload_part *part = w->parts; part != NULL; part = part->next)
-		attend(part, now_ns);
+		attend(w, part, now_ns);
 	return w->parts == NULL ? INT64_MAX : now_ns + STEP_NS;
 }
 
@@ -498,6 +534,7 @@ static const struct workload_ops ops = {
 	.status = engine_status,
 	.step = engine_step,
 	.destroy = engine_destroy_workload,
+	.lose = engine_lose_part,
 };
 
 int workload_engine_create(const struct workload_engine_config *config,

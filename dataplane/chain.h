@@ -26,6 +26,7 @@ struct chain_link {
 	int64_t watermark_ns;
 	struct weir_counters shown; // see worker_ask_figures
 	bool shown_packed;          // emits_packed
+	bool published;             // by the thread that publishes, behind the end
 };
 
 // All functions: owner's thread.  Return WEIR_DONE, WEIR_FULL (something is pending; resume before

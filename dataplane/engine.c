@@ -146,9 +146,10 @@ int engine_publish(struct engine *e)
 	for (uint32_t t = 0; t < e->task_count; t++) {
 		for (uint32_t i = 0; engine_counts(e, t) && i < e->tasks[t].link_count; i++) {
 			struct chain_link *link = &e->tasks[t].links[i];
-			if (link->kind->publish == NULL)
+			if (link->kind->publish == NULL || link->published)
 				continue;
 			int error = link->kind->publish(link->self, &link->ctx);
+			link->published = error == 0;
 			if (error == 0)
 				continue;
 			snprintf(e->error, sizeof(e->error), "%s: %.400s",

@@ -74,7 +74,8 @@ void engine_abort(struct engine *engine);
 // replica their successor any more. Told twice it is no error.
 void engine_lose(struct engine *engine, uint32_t first, uint32_t count, uint64_t incarnation,
 	bool alone);
-// After FINISHED or INTERRUPTED: make all sinks' output visible.  Returns 0 or -errno.
+// After FINISHED or INTERRUPTED: make all sinks' output visible; called again, that of sinks taken
+// over since.  Returns 0 or -errno.
 int engine_publish(struct engine *engine);
 
 const char *engine_error(const struct engine *engine);

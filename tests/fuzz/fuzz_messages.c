@@ -92,6 +92,11 @@ static void no_command(struct workload *workload, struct workload_part *part)
 {
 }
 
+static void no_lose(struct workload *workload, struct workload_part *part, uint32_t lost,
+	bool alone)
+{
+}
+
 static void no_status(const struct workload *workload, const struct workload_part *part,
 	struct workload_status *ret_status)
 {
@@ -103,8 +108,8 @@ static int64_t no_step(struct workload *workload, int64_t now_ns)
 	return INT64_MAX;
 }
 
-static const struct workload_ops workload_ops = {
-	no_prepare, no_command, no_command, no_command, no_command, no_status, no_step, NULL};
+static const struct workload_ops workload_ops = {no_prepare, no_command, no_command,
+	no_command, no_command, no_status, no_step, NULL, no_lose};
 
 static void try_controller(const uint8_t *data, size_t bytes)
 {
@@ -235,11 +240,17 @@ static size_t seed_node(unsigned index, uint8_t *data, size_t bytes_max)
 	Weir__Report report = WEIR__REPORT__INIT;
 	Weir__NodeRecord node = WEIR__NODE_RECORD__INIT;
 	Weir__Part part = WEIR__PART__INIT, *parts[] = {&part};
+	Weir__Cover cover = WEIR__COVER__INIT, *covers[] = {&cover};
+	uint32_t zero = 0;
 	node.name = (char *)"n";
 	node.boot = 3;
 	node.workers = 2;
 	part.job = (char *)"j-1";
 	part.incarnation = 1;
+	part.state = WEIR__PART_STATE__PART_RUNNING;
+	part.n_covers = part.n_lost = cover.n_by = 1;
+	part.covers = covers;
+	part.lost = cover.by = &zero;
 	join.node = &node;
 	join.n_parts = report.n_parts = 1;
 	join.parts = report.parts = parts;
@@ -258,13 +269,14 @@ static size_t seed_controller(unsigned index, uint8_t *data, size_t bytes_max)
 	Weir__Redirect redirect = WEIR__REDIRECT__INIT;
 	Weir__Prepare prepare = WEIR__PREPARE__INIT;
 	Weir__Command command = WEIR__COMMAND__INIT;
+	Weir__Lose lose = WEIR__LOSE__INIT;
 	Weir__JobSpec spec = WEIR__JOB_SPEC__INIT;
 	Weir__Participant participant = WEIR__PARTICIPANT__INIT, *participants[] = {&participant};
 	welcome.heartbeat_ns = welcome.silence_ns = 1000000000;
 	redirect.address = (char *)"d";
 	participant.node = (char *)"n";
 	participant.workers = 1;
-	prepare.job = command.job = (char *)"j-1";
+	prepare.job = command.job = lose.job = (char *)"j-1";
 	prepare.spec = &spec;
 	prepare.n_participants = 1;
 	prepare.participants = participants;
@@ -277,6 +289,9 @@ static size_t seed_controller(unsigned index, uint8_t *data, size_t bytes_max)
 	} else if (index == 2) {
 		m.body_case = WEIR__MESSAGE__BODY_PREPARE;
 		m.prepare = &prepare;
+	} else if (index == 3) {
+		m.body_case = WEIR__MESSAGE__BODY_LOSE;
+		m.lose = &lose;
 	} else {
 		m.body_case = WEIR__MESSAGE__BODY_START;
 		m.start = &command;
@@ -290,5 +305,5 @@ size_t fuzz_seed(unsigned index, uint8_t *data, size_t bytes_max)
 		return seed_request(index, data, bytes_max);
 	if (index < 8)
 		return seed_node(index - 6, data, bytes_max);
-	return index < 12 ? seed_controller(index - 8, data, bytes_max) : 0;
+	return index < 13 ? seed_controller(index - 8, data, bytes_max) : 0;
 }

@@ -222,6 +222,8 @@ static void bus_close(struct bus *bus, uint64_t peer)
 	if (!conn)
 		return;
 	struct way *own = &conn->ways[peer & 1];
+	if (!conn->dead) // the other end will take it for dead
+		p->disturbed_ns = p->cluster->time.now_ns;
 	own->gone = true;
 	way_drop(own);
 	conn_kill(conn, "closed by the other end");
@@ -273,6 +275,8 @@ void sim_bus_break(struct cluster *c, uint32_t nth)
 {
 	for (struct conn *conn = c->conns; conn; conn = conn->next)
 		if (!conn->dead && nth-- == 0) {
+			c->processes[conn->ways[0].to].disturbed_ns = c->time.now_ns;
+			c->processes[conn->ways[1].to].disturbed_ns = c->time.now_ns;
 			conn_kill(conn, "connection reset");
 			return;
 		}

@@ -40,8 +40,9 @@ struct process {
 	struct sim_work *work;
 	struct controller *controller;
 	struct agent *agent;
-	bool meta_cut; // it cannot reach metadata
-	bool tainted;  // its workers hang
+	bool meta_cut;        // it cannot reach metadata
+	bool tainted;         // its workers hang
+	int64_t disturbed_ns; // when something last happened to it that may make it look dead
 };
 
 struct conn;
@@ -74,6 +75,23 @@ struct published {
 	char job[MESSAGE_NAME_MAX + 1];
 	uint64_t incarnation;
 	uint32_t process;
+	uint32_t participant; // whose output
+};
+
+// A job with replicas, as it really is: whose replica has begun, who goes on without one, and who
+// was told what.
+struct shadow {
+	struct shadow *next;
+	char job[MESSAGE_NAME_MAX + 1];
+	uint64_t incarnation, term; // of the leader that had it run
+	int64_t prepared_ns;
+	bool runs;
+	uint32_t count;
+	uint32_t processes[NODES_MAX]; // by participant
+	bool failed[NODES_MAX];        // its part has
+	bool begun[NODES_MAX];         // its replica has
+	bool alone[NODES_MAX];
+	bool told[NODES_MAX][NODES_MAX]; // participant: that the second is lost
 };
 
 struct client_job {
@@ -114,6 +132,8 @@ struct cluster {
 	uint64_t term_boots[LEDGER_TERMS_MAX];
 	struct published *published;
 	size_t published_count;
+	struct shadow *shadows;
+	uint32_t taken_over; // jobs that ended well without a participant
 	uint32_t ended_count, finished_count;
 	bool violated;
 };
@@ -145,6 +165,7 @@ const struct stored *sim_meta_find(const struct cluster *c, const char *key);
 struct workload *sim_work_create(struct process *p);
 void sim_work_destroy(struct process *p);
 uint32_t sim_work_parts(const struct process *p);
+bool sim_work_has(const struct process *p, const char *job);
 
 // client.c
 void sim_client_start(struct process *p);
@@ -156,5 +177,21 @@ void ledger_term(struct cluster *c, const struct process *p);
 void ledger_start(struct cluster *c, const struct process *p, const char *job,
 	uint64_t incarnation);
 void ledger_publish(struct cluster *c, const struct process *p, const char *job,
-	uint64_t incarnation);
+	uint64_t incarnation, uint32_t participant);
+Weir__JobRecord *ledger_job(const struct cluster *c, const char *id);
 bool ledger_is_quiet(const struct cluster *c, const char **ret_why);
+
+// replicas.c
+#define NO_REPLICA UINT32_MAX
+// Who has the replica of a participant's task: one's partner, the next one, or none, by the job.
+uint32_t replica_of(const char *job, uint32_t count, uint32_t participant);
+// Fills whom its loss concerns.  Returns how many.
+uint32_t replica_partners(const char *job, uint32_t count, uint32_t participant, uint32_t *by);
+struct shadow *shadow_of(const struct cluster *c, const char *job);
+struct shadow *shadow_prepare(struct cluster *c, const struct workload_request *request);
+void shadow_lose(struct cluster *c, struct shadow *s, uint32_t participant, uint32_t lost,
+	bool alone);
+// Whether a participant has all it needs to come to its end.
+bool shadow_may_end(const struct cluster *c, const struct shadow *s, uint32_t participant);
+void shadow_write(struct cluster *c, const Weir__JobRecord *was, const Weir__JobRecord *is);
+void shadow_end(struct cluster *c);

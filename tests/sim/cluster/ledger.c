@@ -14,13 +14,29 @@ static bool is_ended(const Weir__JobRecord *job)
 	return job->state >= WEIR__JOB_STATE__JOB_FINISHED;
 }
 
-static uint32_t published_by(const struct cluster *c, const Weir__JobRecord *job)
+static uint32_t publications(const struct cluster *c, const Weir__JobRecord *job)
 {
 	uint32_t count = 0;
 	for (size_t i = 0; i < c->published_count; i++)
 		count += strcmp(c->published[i].job, job->id) == 0 &&
 			c->published[i].incarnation == job->incarnation;
 	return count;
+}
+
+// By itself, or by whoever has its replica where it is lost.
+static bool has_published(const struct cluster *c, const Weir__JobRecord *job, uint32_t participant)
+{
+	uint32_t by = participant;
+	bool found = false;
+	if (job->participants[participant]->lost)
+		by = replica_of(job->id, (uint32_t)job->n_participants, participant);
+	for (size_t i = 0; i < c->published_count && !found; i++) {
+		const struct published *entry = &c->published[i];
+		found = strcmp(entry->job, job->id) == 0 && entry->participant == participant &&
+			entry->incarnation == job->incarnation && by != NO_REPLICA &&
+			strcmp(c->processes[entry->process].name, job->participants[by]->node) == 0;
+	}
+	return found;
 }
 
 static bool may_follow(Weir__JobState from, Weir__JobState to)
@@ -35,6 +51,7 @@ static bool may_follow(Weir__JobState from, Weir__JobState to)
 			1u << WEIR__JOB_STATE__JOB_PUBLISHING |
 			1u << WEIR__JOB_STATE__JOB_CANCELLED | 1u << WEIR__JOB_STATE__JOB_FAILED,
 		[WEIR__JOB_STATE__JOB_PUBLISHING] = 1u << WEIR__JOB_STATE__JOB_FINISHED |
+			1u << WEIR__JOB_STATE__JOB_PUBLISHING |
 			1u << WEIR__JOB_STATE__JOB_INTERRUPTED | 1u << WEIR__JOB_STATE__JOB_FAILED,
 		[WEIR__JOB_STATE__JOB_FAILED] = 0,
 	};
@@ -47,9 +64,15 @@ static void check_end(struct cluster *c, const Weir__JobRecord *job)
 		job->state == WEIR__JOB_STATE__JOB_INTERRUPTED;
 	c->ended_count++;
 	c->finished_count += whole;
-	if (whole && published_by(c, job) != job->n_participants)
-		cluster_violate(c, "job %s ended well before all had published", job->id);
-	if (job->state == WEIR__JOB_STATE__JOB_CANCELLED && published_by(c, job) > 0)
+	bool without = false;
+	for (uint32_t i = 0; i < job->n_participants && whole; i++) {
+		without |= job->participants[i]->lost;
+		if (!has_published(c, job, i))
+			cluster_violate(c, "job %s ended well before the output of %s was there",
+				job->id, job->participants[i]->node);
+	}
+	c->taken_over += without;
+	if (job->state == WEIR__JOB_STATE__JOB_CANCELLED && publications(c, job) > 0)
 		cluster_violate(c, "job %s was cancelled after it had published", job->id);
 }
 
@@ -83,6 +106,8 @@ static void check_job(struct cluster *c, const struct stored *before, const stru
 		cluster_violate(c, "job %s: its incarnation shrank", is->id);
 	else if (is && is_ended(is))
 		check_end(c, is);
+	if (was && is)
+		shadow_write(c, was, is);
 	record_free(was);
 	record_free(is);
 }
@@ -126,7 +151,7 @@ void ledger_term(struct cluster *c, const struct process *p)
 	}
 }
 
-static Weir__JobRecord *job_of(const struct cluster *c, const char *id)
+Weir__JobRecord *ledger_job(const struct cluster *c, const char *id)
 {
 	char key[META_KEY_MAX];
 	snprintf(key, sizeof(key), "weir/jobs/%s", id);
@@ -138,7 +163,7 @@ static Weir__JobRecord *job_of(const struct cluster *c, const char *id)
 // under an incarnation that was not written.
 void ledger_start(struct cluster *c, const struct process *p, const char *job, uint64_t incarnation)
 {
-	Weir__JobRecord *record = job_of(c, job);
+	Weir__JobRecord *record = ledger_job(c, job);
 	if (record && record->incarnation == incarnation && record->plan_hash == 0)
 		cluster_violate(c, "job %s was started on %s before all had prepared", job,
 			p->name);
@@ -148,21 +173,34 @@ void ledger_start(struct cluster *c, const struct process *p, const char *job, u
 	record_free(record);
 }
 
-void ledger_publish(struct cluster *c, const struct process *p, const char *job,
-	uint64_t incarnation)
+static bool is_without(const Weir__JobRecord *job, const struct process *p)
 {
-	Weir__JobRecord *record = job_of(c, job);
-	if (!record || record->state != WEIR__JOB_STATE__JOB_PUBLISHING ||
-		record->incarnation != incarnation)
+	bool without = false;
+	for (size_t i = 0; i < job->n_participants && !without; i++)
+		without = job->participants[i]->lost &&
+			strcmp(job->participants[i]->node, p->name) == 0;
+	return without;
+}
+
+// One that the job goes on without may do late what it was once told: it is the same output.
+void ledger_publish(struct cluster *c, const struct process *p, const char *job,
+	uint64_t incarnation, uint32_t participant)
+{
+	Weir__JobRecord *record = ledger_job(c, job);
+	bool good = record && record->incarnation == incarnation &&
+		(record->state == WEIR__JOB_STATE__JOB_PUBLISHING || is_without(record, p));
+	if (!good)
 		cluster_violate(c, "job %s published on %s in state %d", job, p->name,
 			record ? (int)record->state : -1);
 	for (size_t i = 0; i < c->published_count; i++)
-		if (strcmp(c->published[i].job, job) == 0 && c->published[i].process == p->index)
+		if (strcmp(c->published[i].job, job) == 0 && c->published[i].process == p->index &&
+			c->published[i].participant == participant)
 			cluster_violate(c, "job %s published on %s twice", job, p->name);
 	c->published = realloc(c->published, (c->published_count + 1) * sizeof(*c->published));
 	VERIFY(c->published);
 	struct published *entry = &c->published[c->published_count++];
-	*entry = (struct published){.incarnation = incarnation, .process = p->index};
+	*entry = (struct published){
+		.incarnation = incarnation, .process = p->index, .participant = participant};
 	strcpy(entry->job, job);
 	record_free(record);
 }

@@ -15,6 +15,12 @@ struct workload_part {
 	enum workload_state state;
 	int64_t until_ns; // of the state, INT64_MAX: it stays
 	const char *error;
+	struct shadow *shadow;
+	uint32_t self, lost_count;
+	uint32_t lost[NODES_MAX];
+	bool published[NODES_MAX]; // by participant, whose output
+	struct workload_cover covers[NODES_MAX];
+	uint32_t by[NODES_MAX][NODES_MAX];
 };
 
 struct sim_work {
@@ -38,6 +44,15 @@ static int64_t soon(struct process *p, uint64_t least_ms, uint64_t most_ms)
 		(int64_t)random_in(&p->cluster->random, least_ms, most_ms) * MS;
 }
 
+static void plan_replicas(struct workload_part *part, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t partners = replica_partners(part->job, count, i, part->by[i]);
+		part->covers[i] = (struct workload_cover){
+			replica_of(part->job, count, i) != NO_REPLICA, partners, part->by[i]};
+	}
+}
+
 static int work_prepare(struct workload *workload, const struct workload_request *request,
 	struct workload_part **ret_part)
 {
@@ -52,6 +67,9 @@ static int work_prepare(struct workload *workload, const struct workload_request
 	part->plan_hash = hash_of(request);
 	part->state = WORKLOAD_PREPARING;
 	part->until_ns = soon(p, 1, 80);
+	part->self = request->self;
+	part->shadow = shadow_prepare(p->cluster, request);
+	plan_replicas(part, request->participant_count);
 	part->next = w->parts;
 	w->parts = part;
 	*ret_part = part;
@@ -75,13 +93,47 @@ static void work_interrupt(struct workload *workload, struct workload_part *part
 	part->until_ns = soon(p, 1, 30);
 }
 
-static void work_publish(struct workload *workload, struct workload_part *part)
+static bool has_lost(const struct workload_part *part, uint32_t participant)
 {
-	struct process *p = ((struct sim_work *)workload)->process;
-	VERIFY(part->state == WORKLOAD_FINISHED || part->state == WORKLOAD_INTERRUPTED);
-	ledger_publish(p->cluster, p, part->job, part->incarnation);
+	bool found = false;
+	for (uint32_t i = 0; i < part->lost_count && !found; i++)
+		found = part->lost[i] == participant;
+	return found;
+}
+
+// Its own output, and that of whose replicas have begun here.
+static void publish(struct process *p, struct workload_part *part)
+{
+	const struct shadow *s = part->shadow;
 	part->state = WORKLOAD_PUBLISHING;
 	part->until_ns = soon(p, 1, 50);
+	for (uint32_t i = 0; i < s->count; i++) {
+		bool own = i == part->self ||
+			(replica_of(part->job, s->count, i) == part->self && has_lost(part, i));
+		if (own && !part->published[i])
+			ledger_publish(p->cluster, p, part->job, part->incarnation, i);
+		part->published[i] |= own;
+	}
+}
+
+static void work_publish(struct workload *workload, struct workload_part *part)
+{
+	VERIFY(part->state == WORKLOAD_FINISHED || part->state == WORKLOAD_INTERRUPTED);
+	publish(((struct sim_work *)workload)->process, part);
+}
+
+static void work_lose(struct workload *workload, struct workload_part *part, uint32_t lost,
+	bool alone)
+{
+	struct process *p = ((struct sim_work *)workload)->process;
+	VERIFY(part->state >= WORKLOAD_PREPARED && part->state <= WORKLOAD_PUBLISHED);
+	VERIFY(lost < part->shadow->count && lost != part->self);
+	if (!has_lost(part, lost))
+		part->lost[part->lost_count++] = lost;
+	shadow_lose(p->cluster, part->shadow, part->self, lost, alone);
+	if (part->state >= WORKLOAD_PUBLISHING && !part->published[lost] &&
+		replica_of(part->job, part->shadow->count, lost) == part->self)
+		publish(p, part);
 }
 
 static void work_discard(struct workload *workload, struct workload_part *part)
@@ -101,16 +153,29 @@ static void work_status(const struct workload *workload, const struct workload_p
 		.error = part->error,
 		.plan_hash = part->plan_hash,
 		.progress = part->progress};
+	if (part->state < WORKLOAD_PREPARED)
+		return;
+	ret_status->lost_count = part->lost_count;
+	ret_status->lost = part->lost;
+	if (replica_of(part->job, part->shadow->count, 0) == NO_REPLICA)
+		return;
+	ret_status->cover_count = part->shadow->count;
+	ret_status->covers = part->covers;
 }
 
 static void advance(struct process *p, struct workload_part *part)
 {
 	struct cluster *c = p->cluster;
 	bool fails = c->faults && random_chance(&c->random, 15);
+	if (part->state == WORKLOAD_RUNNING && !shadow_may_end(c, part->shadow, part->self)) {
+		part->until_ns = soon(p, 1, 30);
+		return;
+	}
 	part->until_ns = INT64_MAX;
 	if (fails) {
 		part->error = "it could not";
 		part->state = WORKLOAD_FAILED;
+		part->shadow->failed[part->self] = true;
 	} else if (part->state == WORKLOAD_PREPARING) {
 		part->state = WORKLOAD_PREPARED;
 	} else if (part->state == WORKLOAD_RUNNING) {
@@ -136,7 +201,7 @@ static int64_t work_step(struct workload *workload, int64_t now_ns)
 }
 
 static const struct workload_ops ops = {work_prepare, work_start, work_interrupt, work_publish,
-	work_discard, work_status, work_step, NULL};
+	work_discard, work_status, work_step, NULL, work_lose};
 
 struct workload *sim_work_create(struct process *p)
 {
@@ -153,6 +218,15 @@ uint32_t sim_work_parts(const struct process *p)
 	for (struct workload_part *part = p->work ? p->work->parts : NULL; part; part = part->next)
 		count++;
 	return count;
+}
+
+bool sim_work_has(const struct process *p, const char *job)
+{
+	bool found = false;
+	for (struct workload_part *part = p->work ? p->work->parts : NULL; part && !found;
+		part = part->next)
+		found = strcmp(part->job, job) == 0 && part->state != WORKLOAD_FAILED;
+	return found;
 }
 
 void sim_work_destroy(struct process *p)

@@ -8,7 +8,7 @@
 #include "numa/assert.h"
 #include "tests/sim/cluster/cluster.h"
 
-enum { FAULTS_MS = 30000, CALM_MS = 60000, TICK_MS = 20 };
+enum { FAULTS_MS = 30000, CALM_MS = 120000, TICK_MS = 20 };
 
 static const char *const controller_names[] = {"c0", "c1", "c2"};
 
@@ -116,6 +116,7 @@ static void crash(struct process *p, bool silent)
 	if (!p->up)
 		return;
 	say(p->cluster, "%s crashes%s", p->name, silent ? " with its host" : "");
+	p->disturbed_ns = p->cluster->time.now_ns;
 	p->up = p->paused = false;
 	sim_bus_crash(p, silent);
 	controller_destroy(p->controller);
@@ -139,6 +140,7 @@ static void wake_up(void *owner, void *argument)
 	if (!p->paused)
 		return;
 	say(p->cluster, "%s wakes up", p->name);
+	p->disturbed_ns = p->cluster->time.now_ns;
 	p->paused = false;
 	p->step_asked = false;
 	process_wake(p);
@@ -148,6 +150,11 @@ static void heal(void *owner, void *argument)
 {
 	struct cluster *c = owner;
 	say(c, "the network heals");
+	for (uint32_t i = 0; i < c->count; i++)
+		for (uint32_t k = 0; k < c->count; k++)
+			if (c->cut[i][k])
+				c->processes[i].disturbed_ns = c->processes[k].disturbed_ns =
+					c->time.now_ns;
 	memset(c->cut, 0, sizeof(c->cut));
 }
 
@@ -165,7 +172,9 @@ static void meta_back(void *owner, void *argument)
 
 static void resume(void *owner, void *argument)
 {
-	((struct process *)owner)->tainted = false;
+	struct process *p = owner;
+	p->tainted = false;
+	p->disturbed_ns = p->cluster->time.now_ns;
 }
 
 static int64_t later(struct cluster *c, uint64_t least_ms, uint64_t most_ms)
@@ -278,6 +287,7 @@ static void calm(struct cluster *c)
 		start(p);
 		wake_up(p, NULL);
 		p->meta_cut = p->tainted = false;
+		p->disturbed_ns = c->time.now_ns;
 	}
 }
 
@@ -322,6 +332,7 @@ static void destroy(struct cluster *c)
 	vtime_destroy(&c->time);
 	sim_bus_end(c);
 	sim_meta_end(c);
+	shadow_end(c);
 	free(c->published);
 }
 
@@ -345,8 +356,8 @@ bool cluster_run_seed(uint64_t seed, bool verbose)
 		run_until(c, c->time.now_ns + 100 * MS);
 	if (!c->violated && why)
 		cluster_violate(c, "%d s after the last fault %s", CALM_MS / 1000, why);
-	say(c, "%u faults, %u jobs ended, %u of them well", c->fault_count, c->ended_count,
-		c->finished_count);
+	say(c, "%u faults, %u jobs ended, %u of them well, %u without a node", c->fault_count,
+		c->ended_count, c->finished_count, c->taken_over);
 	bool good = !c->violated;
 	destroy(c);
 	free(c);

@@ -1,0 +1,266 @@
+// Jobs that have replicas, message by message: what a controller tells whom when a participant is
+// gone, what it waits for first, and what a leader behind it finds out.
+#include "controller_fixture.h"
+
+static int set_up(void **state)
+{
+	now_ns = 1000 * MS;
+	lead();
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	controller_destroy(controller);
+	forget_sent();
+	for (uint32_t i = 0; i < store.count; i++)
+		free(store.keys[i].value);
+	memset(&store, 0, sizeof(store));
+	return 0;
+}
+
+static void test_a_death_is_told_in_the_same_step(void **state)
+{
+	run_job(3, true);
+	close_peer(peer_of(1));
+	step(); // no time has passed, metadata has not answered
+	assert_int_equal(told(0, 1, false), 1);
+	assert_int_equal(told(2, 1, false), 1);
+	assert_int_equal(store.asked, ASKED_TXN);
+	assert_false(is_lost(1));
+	step();
+	assert_int_equal(told(0, 1, true) + told(2, 1, true), 0);
+	assert_int_equal(told(0, 1, false), 1);
+	assert_true(answer());
+	assert_true(is_lost(1));
+	step();
+	assert_int_equal(told(0, 1, true), 1);
+	assert_int_equal(told(2, 1, true), 1);
+}
+
+static void assert_survives(const char *text)
+{
+	Weir__Message message = WEIR__MESSAGE__INIT;
+	Weir__Request request = WEIR__REQUEST__INIT;
+	request.what_case = WEIR__REQUEST__WHAT_STATUS;
+	request.status = job;
+	message.body_case = WEIR__MESSAGE__BODY_REQUEST;
+	message.request = &request;
+	receive(CLIENT, &message);
+	step();
+	const Weir__Message *reply = bus.sent[bus.count - 1].message;
+	assert_int_equal(reply->body_case, WEIR__MESSAGE__BODY_REPLY);
+	assert_string_equal(reply->reply->jobs[0]->survives, text);
+}
+
+static void test_status_says_what_may_die(void **state)
+{
+	run_job(4, false);
+	assert_survives("survives 1 host");
+	close_peer(peer_of(1));
+	settle();
+	assert_survives("survives not every further death: tasks of node n0 have no other "
+			"instance: that was on node n1");
+	close_peer(peer_of(3));
+	settle();
+	assert_survives("survives no further death: tasks of node n2 have no other instance: that "
+			"was on node n3");
+}
+
+static void ask_to_interrupt(void)
+{
+	Weir__Message message = WEIR__MESSAGE__INIT;
+	Weir__Request request = WEIR__REQUEST__INIT;
+	Weir__Cancel cancel = WEIR__CANCEL__INIT;
+	cancel.job = job;
+	cancel.publish = true;
+	request.what_case = WEIR__REQUEST__WHAT_CANCEL;
+	request.cancel = &cancel;
+	message.body_case = WEIR__MESSAGE__BODY_REQUEST;
+	message.request = &request;
+	receive(CLIENT, &message);
+	step();
+}
+
+static void test_a_write_under_way_delays_nothing(void **state)
+{
+	run_job(3, true);
+	ask_to_interrupt();
+	assert_int_equal(store.asked, ASKED_TXN);
+	close_peer(peer_of(1));
+	step();
+	assert_int_equal(told(0, 1, false), 1);
+	assert_int_equal(told(0, 1, true), 0);
+	answer(); // of the interrupt
+	assert_false(is_lost(1));
+	step();
+	assert_int_equal(told(0, 1, true), 0);
+	settle();
+	assert_true(is_lost(1));
+	assert_int_equal(told(0, 1, true), 1);
+}
+
+static void test_the_job_ends_well_without_it(void **state)
+{
+	uint32_t lost = 1;
+	run_job(3, true);
+	close_peer(peer_of(1));
+	settle();
+	report_state(0, WEIR__PART_STATE__PART_FINISHED, &lost, 1);
+	report_state(2, WEIR__PART_STATE__PART_FINISHED, NULL, 0); // before it knew
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
+	report_state(2, WEIR__PART_STATE__PART_FINISHED, &lost, 1);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_PUBLISHING);
+	report_state(0, WEIR__PART_STATE__PART_PUBLISHED, &lost, 1);
+	report_state(2, WEIR__PART_STATE__PART_PUBLISHED, &lost, 1);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_FINISHED);
+}
+
+static void test_it_is_told_again_over_a_new_connection(void **state)
+{
+	run_job(4, false);
+	close_peer(peer_of(1));
+	settle();
+	forget_sent();
+	Weir__Part part = part_of(WEIR__PART_STATE__PART_RUNNING, NULL, 0);
+	join(0, &part);
+	assert_int_equal(told(0, 1, false), 1);
+	assert_int_equal(told(0, 1, true), 1);
+	assert_int_equal(told(2, 1, false), 0);
+}
+
+static void test_a_second_death_fails_the_job(void **state)
+{
+	run_job(3, true);
+	close_peer(peer_of(1));
+	settle();
+	close_peer(peer_of(2));
+	settle();
+	assert_error_names("n1", "n2");
+}
+
+static void test_two_that_do_not_need_each_other_may_die(void **state)
+{
+	run_job(4, false);
+	close_peer(peer_of(1));
+	close_peer(peer_of(2));
+	settle();
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
+	assert_true(is_lost(1) && is_lost(2));
+	assert_int_equal(told(0, 1, true), 1);
+	assert_int_equal(told(3, 2, true), 1);
+}
+
+static void test_a_part_that_fails_is_taken_over_and_swept(void **state)
+{
+	run_job(3, true);
+	report_state(1, WEIR__PART_STATE__PART_FAILED, NULL, 0);
+	assert_true(is_lost(1));
+	assert_int_equal(told(0, 1, true), 1);
+	assert_int_equal(sent(1, WEIR__MESSAGE__BODY_ABORT), 1);
+}
+
+static void test_a_zombie_is_swept_when_it_is_back(void **state)
+{
+	run_job(3, true);
+	close_peer(peer_of(1));
+	settle();
+	forget_sent();
+	Weir__Part part = part_of(WEIR__PART_STATE__PART_RUNNING, NULL, 0);
+	join(1, &part);
+	assert_int_equal(sent(1, WEIR__MESSAGE__BODY_ABORT), 1);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
+}
+
+static void test_a_new_leader_learns_who_is_lost(void **state)
+{
+	uint32_t lost = 1;
+	run_job(3, true);
+	close_peer(peer_of(1));
+	step(); // told, and the write does not take place
+	lose_leader();
+	forget_sent();
+	Weir__Part running = part_of(WEIR__PART_STATE__PART_RUNNING, NULL, 0);
+	Weir__Part told_so = part_of(WEIR__PART_STATE__PART_RUNNING, &lost, 1);
+	join(1, &running); // alive
+	join(0, &running);
+	assert_false(is_lost(1));
+	join(2, &told_so);
+	assert_true(is_lost(1));
+	assert_int_equal(told(0, 1, true), 1);
+	assert_int_equal(sent(1, WEIR__MESSAGE__BODY_ABORT), 1);
+}
+
+static void test_whom_an_unheard_one_replaced_is_not_known(void **state)
+{
+	run_job(3, true);
+	lose_leader();
+	Weir__Part running = part_of(WEIR__PART_STATE__PART_RUNNING, NULL, 0);
+	join(0, &running);
+	join(1, &running);
+	for (uint32_t i = 0; i < 100 && job_state() == WEIR__JOB_STATE__JOB_RUNNING; i++) {
+		now_ns += 100 * MS;
+		running.progress++;
+		report(0, &running);
+		report(1, &running);
+		settle();
+	}
+	assert_error_names("n2", "leader has changed");
+	assert_int_equal(told(0, 2, false), 0);
+}
+
+static void test_of_a_pair_the_others_can_tell(void **state)
+{
+	run_job(4, false);
+	lose_leader();
+	Weir__Part running = part_of(WEIR__PART_STATE__PART_RUNNING, NULL, 0);
+	boots[3] = 99; // its host is gone with the leader, and started again
+	join(3, NULL);
+	join(0, &running);
+	join(1, &running);
+	assert_false(is_lost(3));
+	assert_int_equal(told(0, 3, false), 0);
+	join(2, &running);
+	assert_true(is_lost(3));
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
+}
+
+static void test_a_death_while_publishing_is_taken_over(void **state)
+{
+	uint32_t lost = 1;
+	run_job(3, true);
+	for (uint32_t i = 0; i < 3; i++)
+		report_state(i, WEIR__PART_STATE__PART_FINISHED, NULL, 0);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_PUBLISHING);
+	report_state(0, WEIR__PART_STATE__PART_PUBLISHED, NULL, 0);
+	report_state(2, WEIR__PART_STATE__PART_PUBLISHED, NULL, 0);
+	close_peer(peer_of(1));
+	settle();
+	assert_true(is_lost(1));
+	assert_int_equal(told(2, 1, true), 1);
+	report_state(0, WEIR__PART_STATE__PART_PUBLISHED, &lost, 1);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_PUBLISHING);
+	report_state(2, WEIR__PART_STATE__PART_PUBLISHED, &lost, 1);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_FINISHED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		TEST(test_a_death_is_told_in_the_same_step),
+		TEST(test_a_write_under_way_delays_nothing),
+		TEST(test_the_job_ends_well_without_it),
+		TEST(test_it_is_told_again_over_a_new_connection),
+		TEST(test_a_second_death_fails_the_job),
+		TEST(test_two_that_do_not_need_each_other_may_die),
+		TEST(test_a_part_that_fails_is_taken_over_and_swept),
+		TEST(test_a_zombie_is_swept_when_it_is_back),
+		TEST(test_status_says_what_may_die),
+		TEST(test_a_new_leader_learns_who_is_lost),
+		TEST(test_whom_an_unheard_one_replaced_is_not_known),
+		TEST(test_of_a_pair_the_others_can_tell),
+		TEST(test_a_death_while_publishing_is_taken_over),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
