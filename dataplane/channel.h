@@ -86,6 +86,8 @@ struct sender {
 struct receiver {
 	struct channel *channel;
 	struct channel *standby;      // from its producer's replica; NULL: there is none
+	// With standby: not 0 once this node is told that its producer so far is lost.
+	const _Atomic uint64_t *loss;
 	bool tells;                   // of a replicated end: what is consumed is told
 	struct rte_mbuf *frame;       // in hand, or NULL
 	const uint8_t *first, *limit; // its items not yet consumed
@@ -198,7 +200,8 @@ void receiver_return(struct receiver *r);
 // A dead receiver's successor: empty hands, its mbufs given back, positions at 0.
 void receiver_succeed(struct receiver *r);
 
-// The producer's other instance has taken over, if it has: expect its incarnation from now on,
+// The producer's other instance has taken over, if it has and this node was told of the loss (what
+// it is not told it can tell no new leader; docs/replicas.md): expect its incarnation from now on,
 // throw away what has come from the one before and was not consumed, and answer with the item
 // wanted next. The task's chain must be drained.  Returns whether that happened.
 bool receiver_follow(struct receiver *r);

@@ -87,8 +87,11 @@ static void create_receivers(struct engine *e, const struct plan_task *task)
 		receiver_create(r, &e->channels[task->inputs[i]]);
 		receiver_expect(r, e->config.incarnation);
 		r->tells = engine_is_followed(e, task->inputs[i]);
-		if (task->standby_inputs != NULL && task->standby_inputs[i] != PLAN_NONE)
-			r->standby = &e->channels[task->standby_inputs[i]];
+		if (task->standby_inputs == NULL || task->standby_inputs[i] == PLAN_NONE)
+			continue;
+		uint32_t from = e->config.plan->channels[task->inputs[i]].from;
+		r->standby = &e->channels[task->standby_inputs[i]];
+		r->loss = &e->control.losses.of[e->config.plan->tasks[from].worker].incarnation;
 	}
 }
 

@@ -106,8 +106,8 @@ void receiver_succeed(struct receiver *r)
 
 bool receiver_follow(struct receiver *r)
 {
-	if (r->standby == NULL)
-		return false;
+	if (r->standby == NULL || atomic_load_explicit(r->loss, memory_order_acquire) == 0)
+		return false; // pairs engine_lose
 	uint64_t opened = atomic_load_explicit(&r->standby->opened, memory_order_acquire);
 	if (opened <= r->expect.incarnation) // pairs sender_open
 		return false;

@@ -5,6 +5,7 @@ Each node in turn is killed, or stopped and woken, while a job runs on three; it
 `weir run` gives on one worker, to the byte. Nothing stays behind.
 """
 
+import json
 import os
 import signal
 import time
@@ -13,7 +14,8 @@ import cluster_case
 from cluster_case import JOBS, ClusterCase
 
 RECOVERY = "recovery={survive: 1 host}"
-PACED = {"q5": ["source.pace=50000/s"], "q0": ["source.pace=25000/s"], "delays": ["source.pace=4000/s"]}
+PACED = {"q5": ["source.pace=50000/s"], "q0": ["source.pace=25000/s"],
+         "delays": ["source.pace=4000/s"]}
 
 
 class Takeover(ClusterCase):
@@ -31,7 +33,7 @@ class Takeover(ClusterCase):
         self.await_that(lambda: self.state(name)["state"] not in ("running", "publishing"),
                         "it does not end")
         self.assertEqual(self.state(name)["state"], "finished",
-                         self.state(name)["error"] + self.logs())
+                         json.dumps(self.state(name)) + self.logs())
         self.assertEqual(self.rows(out), self.rows(job + ".alone"), f"{job} differs")
 
     def test_replicas_change_nothing(self):
