@@ -66,11 +66,27 @@ static void choose_listed(struct job *job, const struct weir_value *item)
 	say_unknown(job, item);
 }
 
+// Two frames are kept free for marks, and one is filled while another is on its way.
+static void check_retention(struct job *job)
+{
+	const struct weir_value *at =
+		weir_param_find(weir_param_find(job->raw, "recovery"), "retention");
+	int64_t frame = weir_param_int(weir_param_find(job->settings, "exchange"), "frame", 0);
+	int64_t kept = weir_param_int(job_recovery(job), "retention", 4 * frame);
+	if (at != NULL && kept < 4 * frame)
+		error_at(job, at,
+			heap_printf(&job->heap,
+				"is less than four frames of exchange.frame (%lld bytes); raise it "
+				"to at least %lld, or lower exchange.frame",
+				(long long)frame, (long long)(4 * frame)));
+}
+
 // The list as it was written knows its place in the file.
 void job_choose_replicated(struct job *job)
 {
 	if (job_recovery(job) == NULL)
 		return;
+	check_retention(job);
 	const struct weir_value *list =
 		weir_param_find(weir_param_find(job->raw, "recovery"), "operators");
 	for (uint32_t i = 0; list == NULL && i < job->operator_count; i++)

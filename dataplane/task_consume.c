@@ -17,7 +17,14 @@ static void log_consumed(struct task *t, const struct receiver *r)
 		return;
 	}
 	const struct order_entry *entry = order_log_current(&t->log);
-	VERIFY(entry->position > r->next_number || entry->checksum == r->checksum);
+	if (entry->position == r->next_number && entry->checksum != r->checksum) {
+		t->outcome = TASK_FAILED;
+		weir_fail(&t->links[t->link_count - 1].ctx,
+			"what it consumed of input %u up to item %llu is not what its order log "
+			"says; the log is lost, and nothing is made up in its place",
+			entry->input, (unsigned long long)r->next_number);
+		return;
+	}
 	if (entry->position == r->next_number)
 		order_log_obeyed(&t->log);
 }
