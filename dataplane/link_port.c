@@ -93,6 +93,17 @@ static void burst_settle(struct port_queue *q, struct burst *b, uint32_t header_
 	q->counted[LINK_PORT_FULL] += b->count - sent;
 }
 
+static uint32_t transmit(struct link_port *port, uint32_t queue, struct rte_mbuf **packets,
+	uint32_t count)
+{
+	struct port_queue *q = &port->queues[queue];
+	uint32_t sent = 0;
+	if (LIKELY(link_port_enter(port, q)))
+		sent = rte_eth_tx_burst(port->port_id, (uint16_t)queue, packets, (uint16_t)count);
+	link_port_leave(q);
+	return sent;
+}
+
 static uint32_t port_send(struct link *link, uint32_t queue, uint32_t peer,
 	struct rte_mbuf **packets, uint32_t count)
 {
@@ -112,7 +123,7 @@ static uint32_t port_send(struct link *link, uint32_t queue, uint32_t peer,
 	}
 	const struct packet_template *t = &q->templates[peer];
 	burst_prepare(port, q, &b, t, mac, packets, count < LINK_BURST ? count : LINK_BURST);
-	uint32_t sent = rte_eth_tx_burst(port->port_id, (uint16_t)queue, b.out, (uint16_t)b.count);
+	uint32_t sent = transmit(port, queue, b.out, b.count);
 	burst_settle(q, &b, t->bytes, packets, sent);
 	return sent;
 }
@@ -172,7 +183,7 @@ static void send_messages(struct link_port *port)
 			continue;
 		}
 		memcpy(rte_pktmbuf_append(m, (uint16_t)bytes), message, bytes);
-		if (rte_eth_tx_burst(port->port_id, 0, &m, 1) == 0)
+		if (transmit(port, 0, &m, 1) == 0)
 			drop(&port->queues[0], PACKET_DROP_NEIGHBOUR_BUSY, m);
 	}
 }
@@ -198,11 +209,12 @@ static uint32_t port_receive(struct link *link, uint32_t queue, struct rte_mbuf 
 	struct port_queue *q = &port->queues[queue];
 	uint32_t kept = 0;
 	ASSERT(queue < link->queue_count);
-	if (UNLIKELY(!link_port_is_up(link)))
-		return 0;
 	if (count > LINK_BURST)
 		count = LINK_BURST;
-	uint32_t came = rte_eth_rx_burst(port->port_id, (uint16_t)queue, packets, (uint16_t)count);
+	uint32_t came = 0;
+	if (LIKELY(link_port_enter(port, q)))
+		came = rte_eth_rx_burst(port->port_id, (uint16_t)queue, packets, (uint16_t)count);
+	link_port_leave(q);
 	for (uint32_t i = 0; i < came; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(packets[i], void *));
 	for (uint32_t i = 0; i < came; i++)

@@ -2,7 +2,6 @@
 #include <net/if.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
-#include <rte_log.h>
 #include <rte_malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -66,26 +65,12 @@ static const struct driver *driver_find(const char *device)
 	return d;
 }
 
-// The text of one of a device's arguments.  Returns false where it is not given.
-static bool argument_find(const char *device, const char *name, char *out, size_t out_bytes)
-{
-	size_t bytes = strlen(name);
-	for (const char *at = strchr(device, ','); at != NULL; at = strchr(at, ',')) {
-		at++;
-		if (strncmp(at, name, bytes) != 0 || at[bytes] != '=')
-			continue;
-		snprintf(out, out_bytes, "%.*s", (int)strcspn(at + bytes + 1, ","), at + bytes + 1);
-		return true;
-	}
-	return false;
-}
-
 static uint32_t buffer_bytes(const struct driver *d, const char *device)
 {
 	char text[16];
 	if (d->frame_argument == NULL)
 		return 0;
-	if (!argument_find(device, d->frame_argument, text, sizeof(text)))
+	if (!link_device_argument(device, d->frame_argument, text, sizeof(text)))
 		return d->frame_bytes;
 	return (uint32_t)strtoul(text, NULL, 10);
 }
@@ -144,7 +129,7 @@ static int check_interface(struct link_port *port, const struct link_config *c,
 	struct link_problem *problem)
 {
 	struct ifreq request = {0};
-	if (!argument_find(c->device, "iface", request.ifr_name, sizeof(request.ifr_name)))
+	if (!link_device_argument(c->device, "iface", request.ifr_name, sizeof(request.ifr_name)))
 		return 0;
 	memcpy(port->interface, request.ifr_name, sizeof(port->interface));
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -166,13 +151,37 @@ static int check_interface(struct link_port *port, const struct link_config *c,
 
 // ---- the port
 
+static int gate_create(struct link_port *port, const struct link_config *c,
+	char device[LINK_GATE_DEVICE_BYTES], struct link_problem *problem)
+{
+	int error = link_gate_create(c->device, &port->gate, device);
+	if (error == -EADDRINUSE)
+		return problem_set(problem, error, "device",
+			"%s: another process serves at that socket; give each link its own",
+			c->device);
+	if (error != 0)
+		return problem_set(problem, error, "device",
+			"%s: no socket there (%s); check its folder, this user's rights, and that "
+			"its name is not too long",
+			c->device, strerror(-error));
+	return 0;
+}
+
 static int probe(struct link_port *port, const struct link_config *c, struct link_problem *problem)
 {
+	char gated[LINK_GATE_DEVICE_BYTES];
+	const char *device = c->device;
 	struct rte_dev_iterator iterator;
 	uint16_t id;
 	if (rte_eth_dev_get_port_by_name(c->device, &port->port_id) == 0)
 		return 0;
-	int error = rte_dev_probe(c->device);
+	if (strncmp(device, "net_memif", 9) == 0) {
+		int error = gate_create(port, c, gated, problem);
+		if (error != 0)
+			return error;
+		device = gated;
+	}
+	int error = rte_dev_probe(device);
 	if (error == -EEXIST)
 		return problem_set(problem, error, "device",
 			"%s is another link's; give each device once", c->device);
@@ -181,7 +190,7 @@ static int probe(struct link_port *port, const struct link_config *c, struct lin
 			"%s does not start (%s); check its arguments, that a NIC is bound to "
 			"vfio-pci, and this user's rights (docs/links.md)",
 			c->device, strerror(-error));
-	RTE_ETH_FOREACH_MATCHING_DEV(id, c->device, &iterator)
+	RTE_ETH_FOREACH_MATCHING_DEV(id, device, &iterator)
 	{
 		port->port_id = id;
 		port->probed = true;
@@ -300,12 +309,11 @@ static int queues_start(struct link_port *port, const struct link_config *c,
 		if (error == 0)
 			error = rte_eth_tx_queue_setup(port->port_id, q, tx, (unsigned)node, NULL);
 	}
-	bool queues_ready = error == 0;
-	if (queues_ready)
+	if (error == 0 && port->connects)
+		return 0; // the watch starts it once its server is there
+	if (error == 0)
 		error = rte_eth_dev_start(port->port_id);
 	port->started = error == 0;
-	if (error != 0 && port->connects && queues_ready)
-		error = 0; // the watch starts it once its server is there
 	if (port->started && port->local.address.six)
 		rte_eth_allmulticast_enable(port->port_id); // where it can be switched off
 	if (error != 0)
@@ -358,19 +366,6 @@ static int start(struct link_port *port, const struct link_config *c, const stru
 	return error != 0 ? error : link_watch_create(port);
 }
 
-// Its driver says each time that there is no server yet, which the link's state tells as well.
-static bool is_client(const char *device)
-{
-	char role[16];
-	if (strncmp(device, "net_memif", 9) != 0)
-		return false;
-	bool client = !argument_find(device, "role", role, sizeof(role)) ||
-		strcmp(role, "client") == 0 || strcmp(role, "slave") == 0;
-	if (client)
-		rte_log_set_level_pattern("pmd.net.memif*", RTE_LOG_CRIT);
-	return client;
-}
-
 int link_port_create(const struct link_config *config, uint32_t workers,
 	struct link_problem *ret_problem, struct link **ret_link)
 {
@@ -392,7 +387,7 @@ int link_port_create(const struct link_config *config, uint32_t workers,
 		config->mtu + PACKET_ETHER_BYTES - packet_header_bytes(config->address.six);
 	port->by_pointer = d->by_pointer;
 	port->no_external = d->no_external;
-	port->connects = is_client(config->device);
+	port->connects = link_device_is_client(config->device);
 	port->watch_socket = -1;
 	port->local.address = config->address;
 	port->local.port_first = config->port;
@@ -423,6 +418,7 @@ void link_port_destroy(struct link *link)
 		rte_eth_dev_close(port->port_id);
 		rte_dev_remove(info.device);
 	}
+	link_gate_destroy(port->gate);
 	while (port->messages != NULL && rte_ring_sc_dequeue(port->messages, (void **)&m) == 0)
 		rte_pktmbuf_free(m);
 	rte_ring_free(port->messages);

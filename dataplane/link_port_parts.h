@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "dataplane/link_gate.h"
 #include "dataplane/link_port.h"
 
 struct rte_mbuf;
@@ -15,6 +16,7 @@ enum { LINK_MESSAGES_MAX = 64 };
 
 struct port_queue {
 	alignas(64) struct packet_template *templates; // by peer
+	atomic_bool in_burst; // the owner: write; watch: read (acquire). See link_port_enter
 	uint64_t counted[LINK_PORT_COUNTER_COUNT];
 	uint64_t dropped[PACKET_DROP_COUNT];
 };
@@ -24,6 +26,7 @@ struct link_port {
 	uint16_t port_id;
 	int watch_socket; // to ask the kernel with, -1: none
 	bool probed, started, watched;
+	struct link_gate *gate;     // memif's; NULL: of another driver
 	bool connects;              // a memif client: it starts only while its server is there
 	uint32_t looks_until_start; // the watch's, until it tries (again)
 	bool by_pointer;            // what is sent is another's mbuf at once
@@ -53,6 +56,21 @@ extern const struct link_ops link_port_ops;
 static inline struct link_port *link_port_of(struct link *link)
 {
 	return (struct link_port *)link;
+}
+
+// Between these the memory that the driver shares with another process stays mapped. Only a
+// compiler barrier stands between the owner's write and its read: where the watch takes the port
+// down, it makes all threads pass a barrier (link_watch.c).
+static inline bool link_port_enter(struct link_port *port, struct port_queue *q)
+{
+	atomic_store_explicit(&q->in_burst, true, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+	return atomic_load_explicit(&port->up, memory_order_acquire);
+}
+
+static inline void link_port_leave(struct port_queue *q)
+{
+	atomic_store_explicit(&q->in_burst, false, memory_order_release);
 }
 
 // Follow the port's state from a thread of its own: some drivers know it only by asking the kernel.

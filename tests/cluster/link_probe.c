@@ -1,5 +1,6 @@
 // One end of a link in a process of its own, for test_links.py: sends numbered packets until all
-// have come back, or sends back what comes. Says on stdout when the link goes up and down.
+// have come back, or sends back what comes, or sends and receives as fast as it can. Says on stdout
+// when the link goes up and down.
 #include <argp.h>
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -14,14 +15,21 @@
 #include "dataplane/link_set.h"
 #include "numa/clock.h"
 
-enum { COUNT_MAX = 4096, RESEND_NS = 20000000, PACKETS = 1023, BYTES_MIN = 12, PORT = 4100 };
+enum {
+	COUNT_MAX = 4096,
+	RESEND_NS = 20000000,
+	PACKETS = 1023,
+	BYTES_MIN = 12,
+	PORT = 4100,
+	FLOWING = 20000
+};
 
 struct probe {
 	struct link_config config;
 	struct packet_address to;
 	uint32_t count, bytes, workers;
 	double seconds;
-	bool echo;
+	bool echo, flood;
 	struct link_set set;
 	struct link *link; // of all workers
 	uint32_t peer;
@@ -87,6 +95,9 @@ static error_t option_parse(int key, char *text, struct argp_state *state)
 	case 'e':
 		p->echo = true;
 		break;
+	case 'f':
+		p->flood = true;
+		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -104,6 +115,7 @@ static const struct argp_option options[] = {
 	{"workers", 'w', "N", 0, "all played by one thread (1)", 0},
 	{"seconds", 's', "S", 0, "give up then (20)", 0},
 	{"loss", 'l', "PARTS", 0, "of a million packets received, lost", 0},
+	{"flood", 'f', NULL, 0, "send and receive at the full rate", 0},
 	{"echo", 'e', NULL, 0, "send back what comes, until the time is up", 0},
 	{0},
 };
@@ -151,6 +163,21 @@ static void take_number(struct probe *p, uint32_t worker, const struct rte_mbuf 
 	p->came[number] = true;
 }
 
+static void say(const char *line)
+{
+	puts(line);
+	fflush(stdout);
+}
+
+static bool tell_event(struct probe *p, int64_t now_ns)
+{
+	enum link_event event;
+	p->link->ops->tick(p->link, now_ns, &event);
+	if (event != LINK_NOTHING)
+		say(event == LINK_WENT_UP ? "up" : "down");
+	return event != LINK_NOTHING;
+}
+
 static void step_worker(struct probe *p, uint32_t worker)
 {
 	struct rte_mbuf *packets[LINK_BURST];
@@ -160,6 +187,29 @@ static void step_worker(struct probe *p, uint32_t worker)
 	for (uint32_t i = 0; i < count && !p->echo; i++)
 		take_number(p, worker, packets[i]);
 	rte_pktmbuf_free_bulk(packets + sent, count - sent);
+}
+
+// Both ways, whether or not the link is up. Says once, after it came up, that packets come.
+static void run_flood(struct probe *p)
+{
+	int64_t end_ns = clock_now_ns() + (int64_t)(p->seconds * 1e9), now_ns;
+	uint64_t since_up = 0;
+	while ((now_ns = clock_now_ns()) < end_ns) {
+		struct rte_mbuf *packets[LINK_BURST];
+		uint32_t count, sent = 0;
+		if (tell_event(p, now_ns))
+			since_up = 0;
+		count = p->link->ops->receive(p->link, 0, packets, LINK_BURST);
+		rte_pktmbuf_free_bulk(packets, count);
+		if (since_up < FLOWING && (since_up += count) >= FLOWING)
+			say("flows");
+		if (rte_pktmbuf_alloc_bulk(p->pool, packets, LINK_BURST) != 0)
+			continue;
+		for (uint32_t i = 0; i < LINK_BURST; i++)
+			packets[i]->pkt_len = packets[i]->data_len = (uint16_t)p->bytes;
+		sent = p->link->ops->send(p->link, 0, p->peer, packets, LINK_BURST);
+		rte_pktmbuf_free_bulk(packets + sent, LINK_BURST - sent);
+	}
 }
 
 static void show_counters(const struct probe *p)
@@ -181,12 +231,7 @@ static int run(struct probe *p)
 {
 	int64_t end_ns = clock_now_ns() + (int64_t)(p->seconds * 1e9), now_ns;
 	while ((now_ns = clock_now_ns()) < end_ns && (p->echo || p->back < p->count)) {
-		enum link_event event;
-		p->link->ops->tick(p->link, now_ns, &event);
-		if (event != LINK_NOTHING) {
-			printf("%s\n", event == LINK_WENT_UP ? "up" : "down");
-			fflush(stdout);
-		}
+		tell_event(p, now_ns);
 		for (uint32_t worker = 0; worker < p->workers; worker++)
 			step_worker(p, worker);
 		if (!p->echo)
@@ -228,7 +273,11 @@ int main(int argc, char **argv)
 		SOCKET_ID_ANY);
 	if (p.pool == NULL || open_link(&p) != 0)
 		return 2;
-	int code = run(&p);
+	int code = 0;
+	if (p.flood)
+		run_flood(&p);
+	else
+		code = run(&p);
 	link_set_destroy(&p.set);
 	return code;
 }

@@ -16,6 +16,7 @@ import unittest
 PROBE = os.path.abspath(sys.argv[1])
 KIND = sys.argv[2]
 NOBODY = 65534
+KILLS = int(os.environ.get("WEIR_LINK_KILLS", "5"))
 PATIENCE = 30  # seconds until something that must happen has failed to
 
 
@@ -147,6 +148,44 @@ class Memif(LinkCase):
         self.expect_lines(echo, ["up", "down"])
         self.expect_all_back(self.start(server, "10.0.0.1/24", "10.0.0.2"))
         self.expect_lines(echo, ["up", "down", "up", "down"])
+
+    def expect_survivor(self, survivor, other, kills):
+        """Of two ends at full rate one is killed again and again: the other never notices more
+        than that the link goes down, and finds its successor, whose socket may be there still."""
+        def flood(role):
+            host = 1 if role == 0 else 2
+            return self.start(self.devices()[role], f"10.0.0.{host}/24", f"10.0.0.{3 - host}",
+                              "--flood", "--seconds", str(PATIENCE * (1 + KILLS)))
+        staying = flood(survivor)
+        for kill in range(1, kills + 1):
+            going = flood(other)
+            deadline = time.monotonic() + PATIENCE
+            while self.text(staying).splitlines().count("flows") < kill:
+                self.assertIsNone(staying.poll(), "it ended" + self.text(staying))
+                self.assertLess(time.monotonic(), deadline, self.text(going))
+                time.sleep(0.01)
+            going.kill()
+            going.wait()
+        self.expect_lines(staying, ["up", "down"] * kills)
+        self.assertIsNone(staying.poll())
+
+    def test_a_server_survives_its_clients(self):
+        self.expect_survivor(0, 1, KILLS)
+
+    def test_a_client_survives_its_servers(self):
+        self.expect_survivor(1, 0, KILLS)
+
+    def test_two_servers_at_one_socket_are_refused(self):
+        server, _ = self.devices()
+        echo = self.start(server, "10.0.0.1/24", "10.0.0.2", "--echo")
+        deadline = time.monotonic() + PATIENCE
+        while not os.path.exists(os.path.join(self.folder, "socket")):
+            self.assertLess(time.monotonic(), deadline, self.text(echo))
+            time.sleep(0.01)
+        time.sleep(0.2)
+        second = self.start(server, "10.0.0.1/24", "10.0.0.2", "--echo")
+        self.assertEqual(second.wait(timeout=PATIENCE), 2)
+        self.assertIn("another process serves at that socket", self.text(second))
 
     def test_frames_larger_than_a_buffer_are_refused(self):
         server, _ = self.devices()
