@@ -106,42 +106,90 @@ static Weir__Participant *participant_of(const struct candidate *candidate, uint
 	return record_copy(&p);
 }
 
+static const char *domain_of(const struct candidate *candidate, Weir__Survive survive)
+{
+	const Weir__NodeRecord *record = candidate->node->record;
+	if (survive == WEIR__SURVIVE__SURVIVE_RACK)
+		return record->rack;
+	return *record->host ? record->host : record->name;
+}
+
+// How many of `workers` are left over when a failure domain gives `most`; taken[i]: of candidate i.
+static uint32_t share_out(const struct candidate *candidates, uint32_t count, uint32_t workers,
+	Weir__Survive survive, uint32_t most, uint32_t *taken)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t left = most;
+		for (uint32_t k = 0; k < i; k++)
+			if (strcmp(domain_of(&candidates[k], survive),
+				    domain_of(&candidates[i], survive)) == 0)
+				left -= taken[k];
+		taken[i] = candidates[i].free < workers ? candidates[i].free : workers;
+		taken[i] = taken[i] < left ? taken[i] : left;
+		workers -= taken[i];
+	}
+	return workers;
+}
+
+// A job with replicas needs two domains; the more even, the less a worker does for another's.
+static bool spread_out(const struct candidate *candidates, uint32_t count, uint32_t workers,
+	Weir__Survive survive, uint32_t *taken)
+{
+	if (survive == WEIR__SURVIVE__SURVIVE_NOTHING)
+		return share_out(candidates, count, workers, survive, workers, taken) == 0;
+	for (uint32_t most = (workers + 1) / 2; most < workers; most++)
+		if (share_out(candidates, count, workers, survive, most, taken) == 0)
+			return true;
+	return false;
+}
+
 static void take_nodes(struct job_entry *job, const struct candidate *candidates, uint32_t count,
-	uint32_t wanted)
+	const uint32_t *taken)
 {
 	Weir__JobRecord *record = job->record;
 	record->participants = calloc(count + 1, sizeof(*record->participants));
 	VERIFY(record->participants);
-	for (uint32_t i = 0; i < count && wanted > 0; i++) {
-		uint32_t take = candidates[i].free < wanted ? candidates[i].free : wanted;
-		record->participants[record->n_participants++] =
-			participant_of(&candidates[i], take);
-		wanted -= take;
-	}
+	for (uint32_t i = 0; i < count; i++)
+		if (taken[i] > 0)
+			record->participants[record->n_participants++] =
+				participant_of(&candidates[i], taken[i]);
 	qsort(record->participants, record->n_participants, sizeof(*record->participants), by_name);
 	for (size_t i = 1; i < record->n_participants; i++)
 		record->participants[i]->first_worker = record->participants[i - 1]->first_worker +
 			record->participants[i - 1]->workers;
 }
 
+static void say_waiting(struct job_entry *job, uint32_t wanted, uint32_t free_workers)
+{
+	const char *where = job->record->survive == WEIR__SURVIVE__SURVIVE_RACK ? " on two racks"
+		: job->record->survive == WEIR__SURVIVE__SURVIVE_HOST           ? " on two hosts"
+										: "";
+	snprintf(job->waiting, sizeof(job->waiting), "%u worker%s%s; %u %s free%s", wanted,
+		wanted > 1 ? "s" : "", where, free_workers, free_workers == 1 ? "is" : "are",
+		*where && free_workers >= wanted ? ", of one failure domain" : "");
+}
+
 // Give the job its participants; else say in `waiting` what it waits for.
 bool deploy_choose(struct controller *c, struct job_entry *job)
 {
 	uint32_t free_workers, wanted = job->record->workers;
+	uint32_t least = job->record->survive == WEIR__SURVIVE__SURVIVE_NOTHING ? 1 : 2;
 	struct candidate *candidates = calloc(c->node_count + 1, sizeof(*candidates));
-	VERIFY(candidates);
+	uint32_t *taken = calloc(c->node_count + 1, sizeof(*taken));
+	VERIFY(candidates && taken);
 	uint32_t count = find_candidates(c, candidates, &free_workers);
 	if (wanted == 0)
 		wanted = free_workers < MESSAGE_WORKERS_MAX ? free_workers : MESSAGE_WORKERS_MAX;
-	bool chosen = wanted > 0 && wanted <= free_workers;
+	wanted = wanted < least ? least : wanted;
+	bool chosen = wanted <= free_workers &&
+		spread_out(candidates, count, wanted, job->record->survive, taken);
 	*job->waiting = 0;
 	if (chosen)
-		take_nodes(job, candidates, count, wanted);
+		take_nodes(job, candidates, count, taken);
 	else
-		snprintf(job->waiting, sizeof(job->waiting), "%u worker%s; %u %s free",
-			wanted ? wanted : 1, wanted > 1 ? "s" : "", free_workers,
-			free_workers == 1 ? "is" : "are");
+		say_waiting(job, wanted, free_workers);
 	free(candidates);
+	free(taken);
 	return chosen;
 }
 

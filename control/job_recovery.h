@@ -3,6 +3,8 @@
 
 #include "control/job.h"
 
+enum recovery_survive { RECOVERY_HOST, RECOVERY_RACK }; // as the section's choices
+
 // Returns the validated section, or NULL: nothing is replicated.
 const struct weir_value *job_recovery(const struct job *job);
 

@@ -6,8 +6,6 @@
 #include "control/job_recovery.h"
 #include "numa/assert.h"
 
-enum survive { SURVIVE_HOST, SURVIVE_RACK }; // as the section's choices
-
 // Retention of a channel with a replicated end, and of all that leave a worker, where the job does
 // not say.
 enum {
@@ -23,7 +21,7 @@ struct replicas {
 	struct job_plan before;
 	const struct workload_participant *participants;
 	uint32_t participant_count;
-	enum survive survive;
+	enum recovery_survive survive;
 	// Where replicas go, by worker and by participant:
 	const uint32_t *owners; // the participant whose worker it is
 	uint64_t *weights;      // of a worker's replicated tasks
@@ -103,7 +101,7 @@ static const uint32_t *worker_owners(struct heap *heap,
 static const char *domain_of(const struct replicas *r, uint32_t participant)
 {
 	const struct workload_participant *p = &r->participants[participant];
-	if (r->survive == SURVIVE_RACK)
+	if (r->survive == RECOVERY_RACK)
 		return p->rack == NULL ? "" : p->rack;
 	return p->host == NULL ? p->node : p->host;
 }
@@ -177,7 +175,7 @@ static int choose_buddies(struct replicas *r)
 
 static void say_one_domain(const struct replicas *r)
 {
-	if (r->survive == SURVIVE_RACK)
+	if (r->survive == RECOVERY_RACK)
 		job_recovery_error(r->job,
 			"the job's nodes are all in rack %s, and no replica outlives it; give the "
 			"job more workers, or nodes in another rack, or write survive: 1 host",
@@ -321,8 +319,8 @@ int replicas_plan(struct job *job, struct planned_job *planned,
 		.before = planned->plan,
 		.participants = participants,
 		.participant_count = participant_count,
-		.survive =
-			(enum survive)weir_param_int(job_recovery(job), "survive", SURVIVE_HOST)};
+		.survive = (enum recovery_survive)weir_param_int(job_recovery(job), "survive",
+			RECOVERY_HOST)};
 	choose_tasks(&r);
 	if (r.task_count == r.before.task_count)
 		return 0;

@@ -4,7 +4,7 @@
 #include <xxhash.h>
 
 #include "control/controller_parts.h"
-#include "control/job.h"
+#include "control/job_recovery.h"
 #include "control/planner.h"
 #include "numa/assert.h"
 
@@ -45,6 +45,16 @@ static void make_id(char *id, size_t bytes, const char *name, const char *token)
 	snprintf(id, bytes, "%.*s-%08x", MESSAGE_NAME_MAX - 16, name, (uint32_t)hash);
 }
 
+static Weir__Survive survive_of(const struct job *job)
+{
+	const struct weir_value *recovery = job_recovery(job);
+	if (recovery == NULL)
+		return WEIR__SURVIVE__SURVIVE_NOTHING;
+	return weir_param_int(recovery, "survive", RECOVERY_HOST) == RECOVERY_RACK
+		? WEIR__SURVIVE__SURVIVE_RACK
+		: WEIR__SURVIVE__SURVIVE_HOST;
+}
+
 Weir__JobRecord *submission_check(const Weir__JobSpec *spec, const char *token,
 	const struct weir_operator *const *kinds, char **ret_errors)
 {
@@ -62,6 +72,7 @@ Weir__JobRecord *submission_check(const Weir__JobSpec *spec, const char *token,
 		record.name = (char *)job->name;
 		record.token = (char *)token;
 		record.workers = job_workers(job, 0);
+		record.survive = survive_of(job);
 		copy = record_copy(&record);
 	}
 	job_destroy(job);

@@ -54,6 +54,8 @@ static int64_t now_ns;
 static uint32_t nodes; // that there are
 static uint64_t boots[NODES], incarnation;
 static char job[MESSAGE_NAME_MAX + 1];
+static uint32_t node_workers = 1;
+static const char *hosts[NODES]; // NULL: the node's name
 
 static struct key *key_of(const char *name)
 {
@@ -176,7 +178,7 @@ static void receive(uint64_t peer, Weir__Message *message)
 	free(data);
 }
 
-static void close_peer(uint64_t peer)
+static inline void close_peer(uint64_t peer)
 {
 	bus.bus.events.closed(bus.bus.events.owner, peer, "connection reset");
 }
@@ -207,10 +209,11 @@ static void join(uint32_t node, Weir__Part *part)
 	Weir__NodeRecord record = WEIR__NODE_RECORD__INIT;
 	snprintf(name, sizeof(name), "n%u", node);
 	record.format = MESSAGE_VERSION;
-	record.name = record.host = name;
+	record.name = name;
+	record.host = hosts[node] == NULL ? name : (char *)hosts[node];
 	record.rack = (char *)"rack";
 	record.boot = boots[node];
-	record.workers = 1;
+	record.workers = node_workers;
 	body.node = &record;
 	body.n_parts = part != NULL;
 	body.parts = &part;
@@ -288,7 +291,7 @@ static void lead(void)
 }
 
 // The leader is gone, and what it asked of metadata did not take place.
-static void lose_leader(void)
+static inline void lose_leader(void)
 {
 	for (uint32_t i = 0; i < store.put_count && store.asked == ASKED_TXN; i++) {
 		free((void *)store.puts[i].value);
@@ -327,7 +330,7 @@ static Weir__JobState job_state(void)
 	return state;
 }
 
-static bool is_lost(uint32_t participant)
+static inline bool is_lost(uint32_t participant)
 {
 	Weir__JobRecord *found = record();
 	bool lost = found->participants[participant]->lost;
@@ -335,7 +338,7 @@ static bool is_lost(uint32_t participant)
 	return lost;
 }
 
-static void assert_error_names(const char *first, const char *second)
+static inline void assert_error_names(const char *first, const char *second)
 {
 	Weir__JobRecord *found = record();
 	assert_int_equal(found->state, WEIR__JOB_STATE__JOB_FAILED);
@@ -345,7 +348,7 @@ static void assert_error_names(const char *first, const char *second)
 }
 
 // How often a node was told; without `alone`: that at least.
-static uint32_t told(uint32_t node, uint32_t lost, bool alone)
+static inline uint32_t told(uint32_t node, uint32_t lost, bool alone)
 {
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < bus.count; i++) {
@@ -366,18 +369,13 @@ static uint32_t sent(uint32_t node, Weir__Message__BodyCase body)
 	return count;
 }
 
-static void submit(void)
+// Returns its record as it is written then, for record_free.
+static Weir__JobRecord *submit_text(const char *text)
 {
-	char text[256];
 	Weir__Message message = WEIR__MESSAGE__INIT;
 	Weir__Request request = WEIR__REQUEST__INIT;
 	Weir__Submit body = WEIR__SUBMIT__INIT;
 	Weir__JobSpec spec = WEIR__JOB_SPEC__INIT;
-	snprintf(text, sizeof(text),
-		"version: 1\njob: j\nworkers: {count: %u}\noperators:\n"
-		"  - {id: s, kind: nexmark, events: 10}\n"
-		"  - {id: n, kind: 'null', input: s.bid}\n",
-		nodes);
 	spec.file = (char *)"test.yaml";
 	spec.text = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
 	body.token = (char *)"token";
@@ -391,7 +389,18 @@ static void submit(void)
 	for (uint32_t i = 0; i < store.count; i++)
 		if (strncmp(store.keys[i].name, "weir/jobs/", 10) == 0)
 			snprintf(job, sizeof(job), "%s", store.keys[i].name + 10);
-	Weir__JobRecord *found = record();
+	return record();
+}
+
+static void submit(void)
+{
+	char text[256];
+	snprintf(text, sizeof(text),
+		"version: 1\njob: j\nworkers: {count: %u}\noperators:\n"
+		"  - {id: s, kind: nexmark, events: 10}\n"
+		"  - {id: n, kind: 'null', input: s.bid}\n",
+		nodes);
+	Weir__JobRecord *found = submit_text(text);
 	assert_int_equal(found->state, WEIR__JOB_STATE__JOB_PREPARING);
 	incarnation = found->incarnation;
 	for (uint32_t i = 0; i < nodes; i++)
@@ -399,7 +408,7 @@ static void submit(void)
 	record_free(found);
 }
 
-static void run_job(uint32_t count, bool cycle)
+static inline void run_job(uint32_t count, bool cycle)
 {
 	nodes = count;
 	for (uint32_t i = 0; i < nodes; i++) {
