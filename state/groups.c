@@ -113,6 +113,7 @@ static int merge_one(struct groups *g, uint32_t stride, uint32_t number)
 int groups_merge(struct groups *g)
 {
 	uint32_t stride = stride_of(g);
+	ASSERT(g->absent == 0);
 	if (g->distinct == g->count)
 		return 0;
 	for (uint32_t i = g->distinct; i < g->count; i++) {
@@ -156,27 +157,47 @@ static uint64_t hash_of(const struct groups *g, uint32_t number)
 void groups_snapshot(const struct groups *g, uint32_t group_bits, struct snapshot_writer *w)
 {
 	uint32_t stride = stride_of(g);
-	snapshot_u32(w, g->count);
-	uint32_t *groups = pool_alloc(g->pool, (uint64_t)g->count * sizeof(*groups));
-	for (uint32_t i = 0; groups != NULL && i < g->count; i++)
-		groups[i] = key_group(hash_of(g, i), group_bits);
-	uint32_t *order = groups_sort(g->pool, groups, g->count, group_bits);
-	if (order == NULL)
+	struct group_run run;
+	VERIFY(g->absent == 0);
+	if (group_run_begin(&run, g->pool, group_bits, g->count)) {
 		w->overflow = true;
-	for (uint32_t i = 0; order != NULL && i < g->count; i++) {
-		const uint8_t *entry = groups_at(g, stride, order[i]);
-		snapshot_u32(w, key_group(hash_of(g, order[i]), group_bits));
-		snapshot_u32(w, order[i]);
-		snapshot_u32(w, order[i] == g->null_number ? 0 : sizeof(int64_t));
-		if (order[i] != g->null_number)
+		return;
+	}
+	for (uint32_t i = 0; i < g->count; i++)
+		group_run_add(&run, hash_of(g, i),
+			3 * sizeof(uint32_t) + (i == g->null_number ? stride - 8 : stride));
+	group_run_write(&run, g->count, w);
+	for (uint32_t i = 0; i < run.keys; i++) {
+		uint32_t number = run.order[i];
+		const uint8_t *entry = groups_at(g, stride, number);
+		snapshot_u32(w, run.groups[number]);
+		snapshot_u32(w, number);
+		snapshot_u32(w, number == g->null_number ? 0 : sizeof(int64_t));
+		if (number != g->null_number)
 			snapshot_bytes(w, entry, sizeof(int64_t));
 		snapshot_bytes(w, entry + sizeof(int64_t), stride - sizeof(int64_t));
 	}
-	snapshot_u32(w, TABLE_KEYS_END);
-	pool_free(g->pool, order, (uint64_t)g->count * sizeof(*order));
+	snapshot_u32(w, GROUP_RUN_END);
+	group_run_end(&run);
 }
 
-static int entry_restore(struct groups *g, struct snapshot_reader *r)
+int groups_restore_begin(struct groups *g, uint32_t count, const struct snapshot_reader *r)
+{
+	ASSERT(g->count == 0);
+	// No entry takes less than its three words and its rows.
+	if (r->error || count > snapshot_left(r) / 20)
+		return -EBADMSG;
+	if (count > g->room && grow(g, count))
+		return -ENOMEM;
+	memset(g->entries, 0, (uint64_t)count * stride_of(g));
+	g->count = g->absent = count;
+	if (count != 0)
+		g->merge_at = NONE;
+	return 0;
+}
+
+// Read an entry behind its group, and take it from the absent.
+static int entry_restore(struct groups *g, struct snapshot_reader *r, uint32_t *ret_number)
 {
 	uint32_t stride = stride_of(g), number = snapshot_read_u32(r);
 	uint32_t bytes = snapshot_read_u32(r);
@@ -190,25 +211,27 @@ static int entry_restore(struct groups *g, struct snapshot_reader *r)
 	else
 		snapshot_read(r, entry, sizeof(int64_t));
 	snapshot_read(r, entry + sizeof(int64_t), stride - sizeof(int64_t));
-	return r->error || entry_rows(entry) == 0 ? -EBADMSG : 0;
+	if (r->error || entry_rows(entry) == 0)
+		return -EBADMSG;
+	if (--g->absent == 0)
+		g->merge_at = MERGE_MIN;
+	*ret_number = number;
+	return 0;
 }
 
-int groups_restore(struct groups *g, struct snapshot_reader *r)
+int groups_restore_key(void *groups, struct snapshot_reader *r, struct group_key *ret)
 {
-	uint32_t count = snapshot_read_u32(r), read = 0;
-	ASSERT(g->count == 0);
-	// No entry takes less than its three words and its rows.
-	if (r->error || count > snapshot_left(r) / 20)
+	struct groups *g = groups;
+	uint32_t number;
+	ret->group = snapshot_read_u32(r);
+	if (r->error)
+		return r->error;
+	if (ret->group == GROUP_RUN_END)
+		return g->absent == 0 ? 1 : -EBADMSG;
+	if (g->absent == 0)
 		return -EBADMSG;
-	if (count > g->room && grow(g, count))
-		return -ENOMEM;
-	g->count = count;
-	memset(g->entries, 0, (uint64_t)count * stride_of(g));
-	while (snapshot_read_u32(r) != TABLE_KEYS_END) {
-		int error = r->error ? r->error : entry_restore(g, r);
-		if (error)
-			return error;
-		read++;
-	}
-	return read == count ? 0 : -EBADMSG;
+	int error = entry_restore(g, r, &number);
+	if (!error)
+		ret->hash = hash_of(g, number);
+	return error;
 }

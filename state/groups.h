@@ -22,6 +22,7 @@ struct groups {
 	struct groups_slot *cache;
 	uint8_t *entries;
 	uint32_t count, room;
+	uint32_t absent;      // entries to be restored still; until then nothing is merged
 	uint32_t distinct;    // so many entries at the front have different keys, all in `index`
 	uint32_t merge_at;    // merge when full with so many
 	uint32_t null_number; // of the null key's entry, from 0; UINT32_MAX: none
@@ -72,6 +73,8 @@ static inline uint8_t *groups_append(struct groups *g, uint32_t stride, struct g
 uint8_t *groups_take(struct groups *g, int64_t key);
 uint8_t *groups_take_null(struct groups *g);
 
-// In the format of a table's; restore is for groups just created.
+// In the format of a table's. A restore is for groups just created; it makes room for `count`
+// entries, which are then read one by one in any order, while others are appended behind them.
 void groups_snapshot(const struct groups *g, uint32_t group_bits, struct snapshot_writer *w);
-int groups_restore(struct groups *g, struct snapshot_reader *r);
+int groups_restore_begin(struct groups *g, uint32_t count, const struct snapshot_reader *r);
+int groups_restore_key(void *groups, struct snapshot_reader *r, struct group_key *ret);

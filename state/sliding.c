@@ -404,56 +404,74 @@ static void cells_read(struct sliding *s, uint32_t number, struct snapshot_reade
 	}
 }
 
+static uint32_t cells_bytes(const struct sliding *s)
+{
+	const struct cell *cell;
+	uint32_t bytes = 0;
+	for (uint32_t i = 0; i < array_count(s); i++) {
+		array_at((struct sliding *)s, i, &cell);
+		bytes += cell->bytes;
+	}
+	return bytes;
+}
+
 void sliding_snapshot(const struct sliding *s, uint32_t at, uint32_t group_bits,
 	struct snapshot_writer *w)
 {
 	const struct table *index = &s->index;
-	snapshot_u32(w, s->count);
-	uint32_t *groups = table_groups(index, group_bits);
-	if (groups == NULL) {
+	struct group_run run;
+	if (group_run_begin(&run, s->pool, group_bits, index->count)) {
 		w->overflow = true;
 		return;
 	}
+	uint32_t behind = cells_bytes(s);
 	for (uint32_t i = 0; i < index->count; i++) {
-		const uint8_t *entry = table_at(index, groups[i]);
+		const uint8_t *entry = table_at(index, i);
+		if (rows_before(s, at, (uint32_t)entry_rows(entry) - 1) == 0)
+			group_run_skip(&run);
+		else
+			group_run_add(&run, table_hash(index, entry),
+				table_key_bytes(index, entry) + behind);
+	}
+	group_run_write(&run, s->count, w);
+	for (uint32_t i = 0; i < run.keys; i++) {
+		const uint8_t *entry = table_at(index, run.order[i]);
 		uint32_t number = (uint32_t)entry_rows(entry) - 1;
-		if (rows_before(s, at, number) == 0)
-			continue;
-		uint32_t group = key_group(table_hash(index, entry), group_bits);
-		table_key_write(index, entry, group, number, w);
+		table_key_write(index, entry, run.groups[run.order[i]], number, w);
 		cells_write(s, number, w);
 	}
-	snapshot_u32(w, TABLE_KEYS_END);
-	table_groups_free(index, groups);
+	snapshot_u32(w, GROUP_RUN_END);
+	group_run_end(&run);
 }
 
-static int entry_restore(struct sliding *s, uint32_t at, uint8_t *key, uint32_t number,
-	struct snapshot_reader *r)
-{
-	struct table_entry *entry = (struct table_entry *)key;
-	if (entry->rows != 0 || number >= s->count || rows_before(s, at, number) != 0)
-		return -EBADMSG;
-	entry->rows = number + 1ull;
-	s->words[number] = s->index.form == TABLE_INT64 ? entry->word : text_word(entry);
-	if (key == s->index.null_entry)
-		s->null_number = number;
-	cells_read(s, number, r);
-	return rows_before(s, at, number) == 0 ? -EBADMSG : 0;
-}
-
-int sliding_restore(struct sliding *s, uint32_t at, struct snapshot_reader *r)
+int sliding_restore_begin(struct sliding *s, uint32_t at, uint32_t count)
 {
 	clear(s);
-	uint32_t count = snapshot_read_u32(r), number;
-	if (r->error || reserve(s, count))
-		return r->error ? r->error : -ENOMEM;
+	if (reserve(s, count))
+		return -ENOMEM;
 	s->count = count;
-	uint8_t *entry;
-	int error;
-	while ((error = table_key_read(&s->index, r, &entry, &number)) == 0 && entry != NULL) {
-		error = entry_restore(s, at, entry, number, r);
-		if (error)
-			break;
-	}
-	return error;
+	s->restored_at = at;
+	return 0;
+}
+
+int sliding_restore_key(void *sliding, struct snapshot_reader *r, struct group_key *ret)
+{
+	struct sliding *s = sliding;
+	struct table_key key;
+	int error = table_key_read(&s->index, r, &key);
+	if (error || key.entry == NULL)
+		return error ? error : 1;
+	struct table_entry *entry = (struct table_entry *)key.entry;
+	if (entry->rows != 0 || key.number >= s->count ||
+		rows_before(s, s->restored_at, key.number) != 0)
+		return -EBADMSG;
+	entry->rows = key.number + 1ull;
+	s->words[key.number] = s->index.form == TABLE_INT64 ? entry->word : text_word(entry);
+	if (key.entry == s->index.null_entry)
+		s->null_number = key.number;
+	cells_read(s, key.number, r);
+	*ret = (struct group_key){key.group, table_hash(&s->index, key.entry)};
+	if (r->error)
+		return r->error;
+	return rows_before(s, s->restored_at, key.number) == 0 ? -EBADMSG : 0;
 }

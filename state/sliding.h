@@ -24,6 +24,7 @@ struct sliding {
 	uint32_t first_live;  // all below are dead
 	uint32_t fold_first;  // the first born of the pane being folded
 	uint32_t null_number; // of the null key; UINT32_MAX: none
+	uint32_t restored_at; // the pane that came next when the snapshot was taken
 	int64_t *words;       // key, or the address of a bytes key among the index's texts
 	void **totals;        // a cell: array of this block's totals
 	void **rings;         // a cell and pane of a block: array
@@ -78,8 +79,11 @@ void sliding_rows(struct sliding *s, uint32_t at, uint32_t *position,
 // Returns 0 or -ENOMEM.
 int sliding_advance(struct sliding *s, uint32_t at, uint64_t rows);
 
-// `at` is the pane that comes next. Keys in order of their hash.  Restore returns 0, -EBADMSG or
-// -ENOMEM, after either of which only destroy is allowed.
+// As a run; `at` is the pane that comes next.
 void sliding_snapshot(const struct sliding *s, uint32_t at, uint32_t group_bits,
 	struct snapshot_writer *w);
-int sliding_restore(struct sliding *s, uint32_t at, struct snapshot_reader *r);
+// Make ready for `count` numbers, then restore a key after the other (a group_key_reader), in any
+// order but before anything else.  Return 0, -EBADMSG or -ENOMEM, after either of which only
+// destroy is allowed.
+int sliding_restore_begin(struct sliding *s, uint32_t at, uint32_t count);
+int sliding_restore_key(void *sliding, struct snapshot_reader *r, struct group_key *ret);

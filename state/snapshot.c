@@ -252,7 +252,7 @@ int snapshot_next(struct snapshot_reader *r, char ret_name[SNAPSHOT_NAME_BYTES],
 	r->at = start + SECTION_BYTES;
 	r->section_limit = r->at + s.bytes;
 	memcpy(ret_name, s.name, sizeof(s.name));
-	*ret_version = s.version;
+	*ret_version = r->version = s.version;
 	return 0;
 }
 
@@ -308,4 +308,10 @@ int64_t snapshot_read_i64(struct snapshot_reader *r)
 size_t snapshot_left(const struct snapshot_reader *r)
 {
 	return r->section_limit - r->at;
+}
+
+void snapshot_seek(struct snapshot_reader *r, size_t at)
+{
+	ASSERT(at <= r->section_limit);
+	r->at = at;
 }

@@ -39,6 +39,7 @@ struct snapshot_reader {
 	size_t payload_bytes;
 	size_t at;            // position in the payload
 	size_t section_limit; // where the current section ends
+	uint32_t version;     // of the current section
 	int error;            // 0, or the first -errno; reads after it return zeros
 };
 
@@ -59,3 +60,11 @@ uint64_t snapshot_read_u64(struct snapshot_reader *r);
 int64_t snapshot_read_i64(struct snapshot_reader *r);
 // Payload bytes left in the current section.
 size_t snapshot_left(const struct snapshot_reader *r);
+
+// Where the reader is, and to go there again; within the current section only.
+static inline size_t snapshot_tell(const struct snapshot_reader *r)
+{
+	return r->at;
+}
+
+void snapshot_seek(struct snapshot_reader *r, size_t at);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "numa/assert.h"
+#include "state/group_run.h"
 #include "state/key.h"
 #include "state/pool.h"
 #include "state/snapshot.h"
@@ -29,7 +30,11 @@ enum {
 	TABLE_BYTES_HEAD = 32,
 	TABLE_TEXT_MAX = (1 << 24) - 1, // bytes of a key
 };
-#define TABLE_NULL_SLOT UINT32_MAX // in the order list: the null key of an int64 table
+// In the order list: the null key of an int64 table; a key that is not restored yet; and, in the
+// order of the slots it moves from, a key that was restored meanwhile, straight to where they move.
+#define TABLE_NULL_SLOT UINT32_MAX
+#define TABLE_ABSENT_SLOT (UINT32_MAX - 1)
+#define TABLE_MOVED_SLOT (UINT32_MAX - 2)
 
 struct table_entry {
 	int64_t word;
@@ -54,6 +59,7 @@ struct table {
 	uint32_t shift;        // 64 - log2(capacity); 0: no slots yet
 	uint32_t stride, head; // bytes of an entry, and before its accumulators
 	uint32_t count;
+	uint32_t absent;        // so many of the order are to be restored still
 	uint32_t limit;         // with so many keys one that is not in the slots takes a step
 	uint32_t *order;        // slots in order of creation
 	const uint8_t *initial; // accumulators of a new entry
@@ -115,8 +121,10 @@ static inline bool table_is_quiet(const struct table *t)
 // The i-th key's entry in order of creation.
 static inline uint8_t *table_at(const struct table *t, uint32_t i)
 {
-	bool unmoved = UNLIKELY(i - t->beside.moved < t->beside.unmoved);
+	bool unmoved = UNLIKELY(i - t->beside.moved < t->beside.unmoved) &&
+		t->beside.order[i] != TABLE_MOVED_SLOT;
 	uint32_t slot = unmoved ? t->beside.order[i] : t->order[i];
+	ASSERT(slot != TABLE_ABSENT_SLOT);
 	if (UNLIKELY(slot == TABLE_NULL_SLOT))
 		return t->null_entry;
 	return (unmoved ? t->beside.slots : t->slots) + (uint64_t)slot * t->stride;
@@ -183,26 +191,26 @@ static inline void table_prefetch(const struct table *t, const struct table *of,
 // Of the canonical encoding of one null int64.
 uint64_t table_null_hash(void);
 
-// The numbers 0 to count - 1 sorted by the key groups of what they number, in memory of the pool
-// of count words; `groups` is such memory too and is given back.  NULL, also where groups is: the
-// pool is exhausted.
-uint32_t *groups_sort(struct pool *pool, uint32_t *groups, uint32_t count, uint32_t group_bits);
-
-// The keys' places in the order of creation so sorted; to be given back by table_groups_free.
-uint32_t *table_groups(const struct table *t, uint32_t group_bits);
-void table_groups_free(const struct table *t, uint32_t *groups);
-
 // Snapshots of keys: {u32 key group, u32 number, key}, where a key is {u32 bytes, text}, an int64
-// key 8 bytes of text and the null key none; TABLE_KEYS_END stands where no more follow.
-#define TABLE_KEYS_END UINT32_MAX
-
+// key 8 bytes of text and the null key none; GROUP_RUN_END stands where no more follow.
+uint32_t table_key_bytes(const struct table *t, const uint8_t *entry);
 void table_key_write(const struct table *t, const uint8_t *entry, uint32_t group, uint32_t number,
 	struct snapshot_writer *w);
-// Take the entry of the next key, NULL at the end.  Returns 0, -EBADMSG or -ENOMEM.
-int table_key_read(struct table *t, struct snapshot_reader *r, uint8_t **ret_entry,
-	uint32_t *ret_number);
 
-// The whole table: keys by key group, numbered in order of creation, each with its rows and
-// accumulators.  table_restore is for an empty table; returns 0, -EBADMSG or -ENOMEM.
+struct table_key {
+	uint8_t *entry; // taken; NULL at the end
+	uint32_t group, number;
+};
+
+// Returns 0, -EBADMSG or -ENOMEM.
+int table_key_read(struct table *t, struct snapshot_reader *r, struct table_key *ret);
+
+// The whole table as a run: keys numbered in order of creation, each with its rows and
+// accumulators.
 void table_snapshot(const struct table *t, uint32_t group_bits, struct snapshot_writer *w);
-int table_restore(struct table *t, struct snapshot_reader *r);
+
+// Make ready to restore `count` keys into an empty table, in any order and with others taken in
+// between, which come behind them; then a key after the other (a group_key_reader). The table is
+// whole once `absent` is 0: table_at must wait for that.  Return 0, -EBADMSG or -ENOMEM.
+int table_restore_begin(struct table *t, uint32_t count, const struct snapshot_reader *r);
+int table_restore_key(void *table, struct snapshot_reader *r, struct group_key *ret);

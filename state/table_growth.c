@@ -135,10 +135,10 @@ static void lines_fetch(const struct table *t, uint32_t count, uint64_t *ret_has
 {
 	const uint32_t *order = t->beside.order + t->beside.moved;
 	for (uint32_t i = 0; i < count; i++)
-		if (order[i] != TABLE_NULL_SLOT)
+		if (order[i] < TABLE_MOVED_SLOT)
 			__builtin_prefetch(t->beside.slots + (uint64_t)order[i] * t->stride);
 	for (uint32_t i = 0; i < count; i++) {
-		if (order[i] == TABLE_NULL_SLOT)
+		if (order[i] >= TABLE_MOVED_SLOT) // in no slot, or moved
 			continue;
 		ret_hashes[i] =
 			table_slot_hash(t, t->beside.slots + (uint64_t)order[i] * t->stride);
@@ -154,7 +154,9 @@ static void entries_move(struct table *t)
 	lines_fetch(t, count, hashes);
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t from = old->order[old->moved], to = from;
-		if (from != TABLE_NULL_SLOT) {
+		if (from == TABLE_MOVED_SLOT) {
+			to = t->order[old->moved];
+		} else if (from < TABLE_MOVED_SLOT) {
 			to = free_slot(t->slots, t->shift, t->stride, hashes[i]);
 			memcpy(t->slots + (uint64_t)to * t->stride,
 				old->slots + (uint64_t)from * t->stride, t->stride);

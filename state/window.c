@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "state/window_parts.h"
+
 static int64_t floor_div(int64_t a, int64_t b)
 {
 	return a / b - (a % b < 0);
@@ -133,7 +135,7 @@ static uint32_t open_find(const struct window *w, int64_t number)
 	return low;
 }
 
-static int open_insert(struct window *w, uint32_t at, int64_t number)
+int window_pane_insert(struct window *w, uint32_t at, int64_t number)
 {
 	if (open_reserve(w))
 		return -ENOMEM;
@@ -162,7 +164,7 @@ int window_turn(struct window *w, int64_t time_ns, struct window_drops *drops)
 	}
 	uint32_t at = open_find(w, number);
 	bool known = at < w->open_count && w->open[at].number == number;
-	if (!known && open_insert(w, at, number))
+	if (!known && window_pane_insert(w, at, number))
 		return -ENOMEM;
 	w->pane_start = number * slide;
 	w->pane_span = (uint64_t)slide;
@@ -282,10 +284,10 @@ static bool due(const struct window *w, int64_t watermark_ns, int64_t *ret_numbe
 	return (number + 1) * w->config->slide_ns <= watermark_ns;
 }
 
-static uint32_t place(const struct window *w, int64_t number)
+bool window_is_due(const struct window *w, int64_t watermark_ns)
 {
-	int64_t at = number % w->panes;
-	return (uint32_t)(at < 0 ? at + w->panes : at);
+	int64_t number;
+	return due(w, watermark_ns, &number);
 }
 
 // Fold a pane's groups into the sliding ones.
@@ -296,13 +298,15 @@ static int pane_fold(struct window *w, const struct pane *pane)
 	for (uint32_t from = 0; from < keys && !error; from += count) {
 		count = pane_entries(w, pane, from, w->scratch.entries);
 		const struct fold fold = {w->scratch.entries, count, pane_null(w, pane)};
-		error = sliding_fold(&w->sliding, place(w, pane->number), &fold, &w->scratch);
+		error = sliding_fold(&w->sliding, window_place(w, pane->number), &fold,
+			&w->scratch);
 	}
 	return error;
 }
 
 static int fire_begin(struct window *w, int64_t number)
 {
+	ASSERT(w->groups_absent == 0);
 	w->position = 0;
 	w->fired_rows = 0;
 	w->next_pane = number + 1;
@@ -326,7 +330,8 @@ static int fire_end(struct window *w)
 {
 	w->firing = false;
 	if (w->panes != 1)
-		return sliding_advance(&w->sliding, place(w, w->next_pane - 1), w->fired_rows);
+		return sliding_advance(&w->sliding, window_place(w, w->next_pane - 1),
+			w->fired_rows);
 	pane_end(w, &w->closing);
 	return 0;
 }
@@ -362,8 +367,8 @@ static void rows_next(struct window *w, struct window_rows *ret)
 	if (w->panes == 1)
 		closing_rows(w, ret);
 	else
-		sliding_rows(&w->sliding, place(w, w->next_pane - 1), &w->position, &w->scratch,
-			ret);
+		sliding_rows(&w->sliding, window_place(w, w->next_pane - 1), &w->position,
+			&w->scratch, ret);
 	ret->end_ns = w->next_pane * w->config->slide_ns;
 	ret->start_ns = ret->end_ns - w->config->size_ns;
 	w->fired_rows += ret->count;
@@ -396,51 +401,4 @@ int window_fire(struct window *w, int64_t watermark_ns, struct window_rows *ret)
 		__builtin_mul_overflow(behind, w->config->slide_ns, &w->next_close_ns))
 		w->next_close_ns = w->next_pane < 0 ? INT64_MIN : INT64_MAX;
 	return 0;
-}
-
-void window_snapshot(const struct window *w, struct snapshot_writer *writer)
-{
-	VERIFY(!w->firing);
-	snapshot_i64(writer, w->config->size_ns);
-	snapshot_i64(writer, w->config->slide_ns);
-	snapshot_u32(writer, w->config->aggregates.entry_bytes);
-	snapshot_i64(writer, w->next_pane);
-	snapshot_u32(writer, w->open_count);
-	for (uint32_t i = 0; i < w->open_count; i++) {
-		snapshot_i64(writer, w->open[i].number);
-		if (w->listed)
-			groups_snapshot(&w->open[i].groups, w->config->group_bits, writer);
-		else
-			table_snapshot(&w->open[i].table, w->config->group_bits, writer);
-	}
-	if (w->panes != 1)
-		sliding_snapshot(&w->sliding, place(w, w->next_pane), w->config->group_bits,
-			writer);
-}
-
-int window_restore(struct window *w, struct snapshot_reader *reader)
-{
-	ASSERT(w->open_count == 0 && !w->firing);
-	if (snapshot_read_i64(reader) != w->config->size_ns ||
-		snapshot_read_i64(reader) != w->config->slide_ns ||
-		snapshot_read_u32(reader) != w->config->aggregates.entry_bytes)
-		return -EINVAL;
-	w->next_pane = snapshot_read_i64(reader);
-	w->next_close_ns = INT64_MIN;
-	uint32_t open = snapshot_read_u32(reader);
-	for (uint32_t i = 0; i < open; i++) {
-		int64_t number = snapshot_read_i64(reader);
-		bool ascends = i == 0 ? number >= w->next_pane : number > w->open[i - 1].number;
-		if (reader->error || !ascends)
-			return -EBADMSG;
-		int error = open_insert(w, i, number);
-		if (!error)
-			error = w->listed ? groups_restore(&w->open[i].groups, reader)
-					  : table_restore(&w->open[i].table, reader);
-		if (error)
-			return error;
-	}
-	if (w->panes != 1)
-		return sliding_restore(&w->sliding, place(w, w->next_pane), reader);
-	return reader->error;
 }

@@ -20,12 +20,13 @@ struct window_config {
 	uint32_t key_count;
 	uint16_t keys[WINDOW_KEYS_MAX];
 	uint32_t group_bits;
-	uint32_t key_bytes_max; // of a canonical key; 0: WINDOW_KEY_BYTES, which is the most
+	uint32_t key_bytes_max;       // of a canonical key; 0: WINDOW_KEY_BYTES, which is the most
 	struct aggregates aggregates; // over entries of window_form's head
 };
 
 struct pane {
 	int64_t number;     // floor(time / slide)
+	size_t saved_at;    // where its run is in the snapshot it is restored from; 0: none
 	struct table table; // or, of a listed window,
 	struct groups groups;
 };
@@ -50,9 +51,11 @@ struct window {
 	uint32_t panes;    // in a window
 	struct pane *open; // by number
 	uint32_t open_count, open_room;
-	int64_t next_pane;     // all below are closed
-	int64_t next_close_ns; // before it no pane can close
-	uint32_t keys_usual;   // in the pane that closed last
+	int64_t next_pane;      // all below are closed
+	int64_t next_close_ns;  // before it no pane can close
+	uint32_t keys_usual;    // in the pane that closed last
+	uint32_t groups_absent; // to be restored still; until then nothing fires
+	size_t sliding_saved_at;
 	struct sliding sliding;
 	// A window that is being given out, pane `next_pane` - 1 its last.
 	bool firing;
@@ -90,7 +93,23 @@ int window_update(struct window *w, const struct weir_column *columns, uint32_t 
 // valid until the next call.  Returns 0 or -ENOMEM.
 int window_fire(struct window *w, int64_t watermark_ns, struct window_rows *ret);
 
-// Not while window_fire has more to give.  Restore is for a fresh window of the same config and
-// returns 0, -EBADMSG, -EINVAL (another shape) or -ENOMEM.
+// Whether a watermark makes a window fire, that is, whether window_fire reads groups.
+bool window_is_due(const struct window *w, int64_t watermark_ns);
+
+#define WINDOW_STATE_VERSION 2
+#define WINDOW_GROUPS_VERSION 2 // from here on it can be restored by key group
+
+// Not while window_fire has more to give, or groups are absent.
 void window_snapshot(const struct window *w, struct snapshot_writer *writer);
+// For a fresh window of the same config, from a section of any version.  Return 0, -EBADMSG,
+// -EINVAL (another shape) or -ENOMEM.
 int window_restore(struct window *w, struct snapshot_reader *reader);
+// The same by key group: add to `absent` those that have state; then restore each of them, in any
+// order, from the same section. Records of groups that window_keys does not name may come before.
+int window_restore_begin(struct window *w, struct snapshot_reader *reader,
+	struct group_set *absent);
+int window_restore_group(struct window *w, struct snapshot_reader *reader, uint32_t group);
+// Add the key groups that must not be absent when these rows are added. Listed panes have no use
+// for it: they need that of the null key alone, as other keys are appended, and merged later.
+void window_keys(struct window *w, const struct weir_column *columns, uint32_t count,
+	struct group_set *needed);

@@ -132,7 +132,7 @@ const struct weir_operator window_aggregate = {
 	.destroy = destroy,
 	.process = process,
 	.watermark = watermark,
-	.state_version = 1,
+	.state_version = WINDOW_STATE_VERSION,
 	.snapshot = snapshot,
 	.restore = restore,
 };

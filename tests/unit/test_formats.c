@@ -15,6 +15,7 @@
 #include "state/key.h"
 #include "state/record.h"
 #include "state/snapshot.h"
+#include "state/table.h"
 
 enum { ROOM = 4096 };
 
@@ -210,6 +211,36 @@ static void a_snapshot_is_as_shown(void **state)
 	assert_int_equal(snapshot_read_u32(&r), 42);
 }
 
+// A table without accumulators: null in one row, then 1000 in three.
+static void a_run_is_as_shown(void **state)
+{
+	static uint8_t file[ROOM];
+	struct arena arena;
+	struct pool pool;
+	struct table t;
+	struct snapshot_writer w;
+	struct snapshot_reader r;
+	struct bytes run;
+	size_t count;
+	uint32_t version;
+	assert_int_equal(arena_create(&arena, 1 << 20, -1, true), 0);
+	assert_int_equal(pool_create(&pool, &arena, 1 << 19), 0);
+	table_create(&t, &pool, TABLE_INT64, false, TABLE_INT64_HEAD, NULL);
+	((struct table_entry *)table_take_null(&t))->rows = 1;
+	((struct table_entry *)table_take_int64(&t, 1000))->rows = 3;
+	snapshot_begin(&w, file, ROOM);
+	snapshot_section(&w, "run", 1);
+	table_snapshot(&t, 12, &w);
+	assert_int_equal(snapshot_end(&w, &count), 0);
+	assert_int_equal(snapshot_open(&r, file, count), 0);
+	assert_int_equal(snapshot_find(&r, "run", &version), 0);
+	run.count = (uint32_t)snapshot_left(&r);
+	snapshot_read(&r, run.data, run.count);
+	example_check("run", run.data, run.count);
+	table_destroy(&t);
+	arena_destroy(&arena);
+}
+
 static void a_message_is_as_shown(void **state)
 {
 	struct evbuffer *stream = evbuffer_new();
@@ -237,6 +268,7 @@ int main(void)
 		cmocka_unit_test(keys_are_as_shown),
 		cmocka_unit_test(a_frame_is_as_shown),
 		cmocka_unit_test(a_snapshot_is_as_shown),
+		cmocka_unit_test(a_run_is_as_shown),
 		cmocka_unit_test(a_message_is_as_shown),
 		cmocka_unit_test(the_output_hash_is_as_shown),
 	};

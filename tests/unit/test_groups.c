@@ -120,27 +120,59 @@ static void test_keys_that_hardly_repeat_are_merged_rarely(void **state)
 	assert_int_equal(f->groups.count, ROWS);
 }
 
+// The groups through a snapshot into fresh ones, to be restored from *r.
+static void replace(struct fixture *f, uint8_t *memory, struct snapshot_reader *r,
+	struct group_directory *d)
+{
+	struct snapshot_writer w;
+	size_t bytes;
+	uint32_t version;
+	snapshot_begin(&w, memory, SNAPSHOT_BYTES);
+	snapshot_section(&w, "groups", 1);
+	groups_snapshot(&f->groups, 12, &w);
+	assert_int_equal(snapshot_end(&w, &bytes), 0);
+	groups_destroy(&f->groups);
+	assert_int_equal(groups_create(&f->groups, &f->aggregates, &f->pool, 1), 0);
+	assert_int_equal(snapshot_open(r, memory, bytes), 0);
+	assert_int_equal(snapshot_find(r, "groups", &version), 0);
+	assert_int_equal(group_directory_read(d, r), 0);
+	assert_int_equal(groups_restore_begin(&f->groups, d->count, r), 0);
+}
+
 static void test_snapshot_keeps_unmerged_entries(void **state)
 {
 	struct fixture *f = *state;
 	uint8_t *memory = malloc(SNAPSHOT_BYTES);
 	for (uint32_t i = 0; i < 3; i++) {
-		struct snapshot_writer w;
 		struct snapshot_reader r;
-		size_t bytes;
-		uint32_t version;
+		struct group_directory d;
 		fill(f, 20000);
-		snapshot_begin(&w, memory, SNAPSHOT_BYTES);
-		snapshot_section(&w, "groups", 1);
-		groups_snapshot(&f->groups, 12, &w);
-		assert_int_equal(snapshot_end(&w, &bytes), 0);
-		groups_destroy(&f->groups);
-		assert_int_equal(groups_create(&f->groups, &f->aggregates, &f->pool, 1), 0);
-		assert_int_equal(snapshot_open(&r, memory, bytes), 0);
-		assert_int_equal(snapshot_find(&r, "groups", &version), 0);
-		assert_int_equal(groups_restore(&f->groups, &r), 0);
+		replace(f, memory, &r, &d);
+		assert_int_equal(group_run_read(&f->groups, groups_restore_key, &r), 0);
 		assert_int_equal(snapshot_left(&r), 0);
 	}
+	check(f);
+	free(memory);
+}
+
+// Key groups one by one in any order, with rows between them of keys that are not there yet.
+static void test_restored_by_key_group(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t *memory = malloc(SNAPSHOT_BYTES);
+	struct snapshot_reader r;
+	struct group_directory d;
+	uint32_t null_group = key_group(table_null_hash(), 12);
+	fill(f, 20000);
+	replace(f, memory, &r, &d);
+	for (uint32_t k = 0; k < 4096; k++) {
+		uint32_t group = (k * 1001 + null_group) % 4096;
+		assert_int_equal(group_run_read_group(&d, group, 12, &f->groups, groups_restore_key,
+					 &r),
+			0);
+		fill(f, 10);
+	}
+	assert_int_equal(f->groups.absent, 0);
 	check(f);
 	free(memory);
 }
@@ -175,13 +207,16 @@ static void test_damaged_snapshot(void **state)
 		snapshot_u32(&w, bad[i][0]);
 		write_entry(&w, bad[i][1], bad[i][2], bad[i][3]);
 		write_entry(&w, bad[i][4], bad[i][5], bad[i][6]);
-		snapshot_u32(&w, TABLE_KEYS_END);
+		snapshot_u32(&w, GROUP_RUN_END);
 		assert_int_equal(snapshot_end(&w, &bytes), 0);
 		groups_destroy(&f->groups);
 		assert_int_equal(groups_create(&f->groups, &f->aggregates, &f->pool, 1), 0);
 		assert_int_equal(snapshot_open(&r, memory, bytes), 0);
 		assert_int_equal(snapshot_find(&r, "groups", &version), 0);
-		assert_int_equal(groups_restore(&f->groups, &r), -EBADMSG);
+		int error = groups_restore_begin(&f->groups, snapshot_read_u32(&r), &r);
+		if (!error)
+			error = group_run_read(&f->groups, groups_restore_key, &r);
+		assert_int_equal(error, -EBADMSG);
 	}
 	free(memory);
 }
@@ -191,6 +226,7 @@ int main(void)
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {T(test_merges_in_order_and_in_bounds),
 		T(test_keys_that_hardly_repeat_are_merged_rarely),
-		T(test_snapshot_keeps_unmerged_entries), T(test_damaged_snapshot)};
+		T(test_snapshot_keeps_unmerged_entries), T(test_restored_by_key_group),
+		T(test_damaged_snapshot)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

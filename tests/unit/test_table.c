@@ -58,18 +58,23 @@ static uint8_t *take(struct table *t, uint32_t i)
 	return table_take_bytes(t, key_hash(text, bytes), (uint8_t *)text, bytes);
 }
 
+static void fill_one(struct table *t, uint32_t i)
+{
+	for (uint32_t again = 0; again <= i % 3; again++) {
+		uint8_t *entry = take(t, i);
+		assert_non_null(entry);
+		assert_int_equal(entry_rows(entry), again);
+		if (again == 0)
+			assert_int_equal(entry[t->head], 7);
+		((struct table_entry *)entry)->rows++;
+		entry[t->head] = (uint8_t)i;
+	}
+}
+
 static void fill(struct table *t, uint32_t keys)
 {
 	for (uint32_t i = 0; i < keys; i++)
-		for (uint32_t again = 0; again <= i % 3; again++) {
-			uint8_t *entry = take(t, i);
-			assert_non_null(entry);
-			assert_int_equal(entry_rows(entry), again);
-			if (again == 0)
-				assert_int_equal(entry[t->head], 7);
-			((struct table_entry *)entry)->rows++;
-			entry[t->head] = (uint8_t)i;
-		}
+		fill_one(t, i);
 }
 
 static void check(struct table *t, uint32_t keys)
@@ -156,6 +161,7 @@ static void test_snapshot(void **state)
 {
 	struct fixture *f = *state;
 	struct snapshot_reader r;
+	struct group_directory d;
 	for (int form = TABLE_INT64; form <= TABLE_BYTES; form++) {
 		begin(f, (enum table_form)form);
 		fill(&f->table, 3000);
@@ -163,28 +169,47 @@ static void test_snapshot(void **state)
 		load_begin(f, &r, (enum table_form)form);
 		// Of another capacity, so that every key is at home elsewhere.
 		table_reserve(&f->table, 20000);
-		assert_int_equal(table_restore(&f->table, &r), 0);
+		assert_int_equal(group_directory_read(&d, &r), 0);
+		assert_int_equal(table_restore_begin(&f->table, d.count, &r), 0);
+		assert_int_equal(group_run_read(&f->table, table_restore_key, &r), 0);
 		assert_int_equal(snapshot_left(&r), 0);
 		check(&f->table, 3000);
 		table_destroy(&f->table);
 	}
 }
 
-static void test_snapshot_is_by_key_group(void **state)
+// Groups in any order, new keys between them, and so many that the table grows on the way.
+static void test_restored_by_key_group(void **state)
 {
 	struct fixture *f = *state;
-	begin(f, TABLE_INT64);
-	fill(&f->table, 3000);
-	uint32_t *groups = table_groups(&f->table, 4), last = 0;
-	for (uint32_t i = 0; i < 3000; i++) {
-		uint32_t group =
-			key_group(table_hash(&f->table, table_at(&f->table, groups[i])), 4);
-		assert_true(group >= last);
-		assert_true(i == 0 || group > last || groups[i] > groups[i - 1]);
-		last = group;
+	struct snapshot_reader r;
+	struct group_directory d;
+	for (int form = TABLE_INT64; form <= TABLE_BYTES; form++) {
+		begin(f, (enum table_form)form);
+		fill(&f->table, 1000);
+		save(f);
+		load_begin(f, &r, (enum table_form)form);
+		assert_int_equal(group_directory_read(&d, &r), 0);
+		assert_int_equal(d.count, 1000);
+		assert_int_equal(table_restore_begin(&f->table, d.count, &r), 0);
+		uint32_t added = 1000, capacity = table_capacity(&f->table);
+		for (uint32_t k = 0; k < 4096; k++) {
+			uint32_t group = (k * 1001 + 17) % 4096;
+			assert_int_equal(group_run_read_group(&d, group, 12, &f->table,
+						 table_restore_key, &r),
+				0);
+			if (k % 2 == 0 && added < 3000)
+				fill_one(&f->table, added++);
+			uint32_t known = 1000 + k % (added - 1000), count = f->table.count;
+			assert_int_equal(entry_rows(take(&f->table, known)), known % 3 + 1);
+			assert_int_equal(f->table.count, count);
+		}
+		assert_int_equal(f->table.absent, 0);
+		assert_int_equal(added, 3000);
+		assert_true(table_capacity(&f->table) > capacity);
+		check(&f->table, 3000);
+		table_destroy(&f->table);
 	}
-	assert_int_equal(last, 15);
-	table_groups_free(&f->table, groups);
 }
 
 // Numbers that repeat or are too large, keys that repeat, a count that is not the keys'.
@@ -208,10 +233,14 @@ static void test_damaged_snapshot(void **state)
 			snapshot_u64(&w, 1);
 			snapshot_bytes(&w, initial, STRIDE - TABLE_INT64_HEAD);
 		}
-		snapshot_u32(&w, TABLE_KEYS_END);
+		snapshot_u32(&w, GROUP_RUN_END);
 		assert_int_equal(snapshot_end(&w, &f->snapshot_bytes), 0);
 		load_begin(f, &r, TABLE_INT64);
-		assert_int_equal(table_restore(&f->table, &r), -EBADMSG);
+		uint32_t count = snapshot_read_u32(&r);
+		int error = table_restore_begin(&f->table, count, &r);
+		if (!error)
+			error = group_run_read(&f->table, table_restore_key, &r);
+		assert_int_equal(error, -EBADMSG);
 	}
 }
 
@@ -386,13 +415,16 @@ static void test_snapshot_in_mid_growth(void **state)
 {
 	struct fixture *f = *state;
 	struct snapshot_reader r;
+	struct group_directory d;
 	for (int i = 0; i < 4; i++) {
 		enum table_form form = i < 2 ? TABLE_INT64 : TABLE_BYTES;
 		begin(f, form);
 		uint32_t keys = fill_until(&f->table, i % 2 == 1);
 		save(f);
 		load_begin(f, &r, form);
-		assert_int_equal(table_restore(&f->table, &r), 0);
+		assert_int_equal(group_directory_read(&d, &r), 0);
+		assert_int_equal(table_restore_begin(&f->table, d.count, &r), 0);
+		assert_int_equal(group_run_read(&f->table, table_restore_key, &r), 0);
 		check(&f->table, keys);
 		table_destroy(&f->table);
 	}
@@ -524,7 +556,7 @@ int main(void)
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {T(test_int64_keys), T(test_bytes_keys),
 		T(test_null_is_not_zero), T(test_keys_of_one_task_spread_over_the_table),
-		T(test_snapshot), T(test_snapshot_is_by_key_group), T(test_damaged_snapshot),
+		T(test_snapshot), T(test_restored_by_key_group), T(test_damaged_snapshot),
 		T(test_exhausted_pool), T(test_interleavings_against_a_model),
 		T(test_quiet_takes_leave_entries), T(test_growth_is_bounded),
 		T(test_snapshot_in_mid_growth), T(test_snapshot_does_not_show_growth),

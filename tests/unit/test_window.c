@@ -9,7 +9,7 @@ static void replace(struct fixture *f)
 	size_t bytes;
 	uint32_t version;
 	snapshot_begin(&w, f->snapshot, SNAPSHOT_BYTES);
-	snapshot_section(&w, "window", 1);
+	snapshot_section(&w, "window", WINDOW_STATE_VERSION);
 	window_snapshot(&f->window, &w);
 	assert_int_equal(snapshot_end(&w, &bytes), 0);
 	window_destroy(&f->window);
@@ -146,7 +146,7 @@ static void test_restore_refuses_another_shape(void **state)
 	fixture_create(&f, &(struct setting){10, 2, 0, 1, 1, 1, false, 0}, 1);
 	feed_one(&f, 4, 0, &drops);
 	snapshot_begin(&w, f.snapshot, SNAPSHOT_BYTES);
-	snapshot_section(&w, "window", 1);
+	snapshot_section(&w, "window", WINDOW_STATE_VERSION);
 	window_snapshot(&f.window, &w);
 	assert_int_equal(snapshot_end(&w, &bytes), 0);
 	window_destroy(&f.window);

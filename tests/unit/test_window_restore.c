@@ -1,4 +1,4 @@
-// Windows' state as it is read again: what earlier versions wrote.
+// Windows' state as it is read again: what earlier versions wrote, and by key group.
 #include "tests/unit/window_fixture.h"
 
 // Half of a golden run: records behind a watermark that advances.
@@ -53,7 +53,27 @@ static void golden_write(uint32_t version)
 	fclose(out);
 }
 
-static void golden_read(uint32_t version)
+// All of it, or one key group after the other.
+static void restore(struct fixture *f, struct snapshot_reader *r, bool by_group)
+{
+	struct group_set absent;
+	if (!by_group) {
+		assert_int_equal(window_restore(&f->window, r), 0);
+		return;
+	}
+	assert_int_equal(group_set_create(&absent, &f->arena, f->config.group_bits), 0);
+	assert_int_equal(window_restore_begin(&f->window, r, &absent), 0);
+	assert_true(f->window.groups_absent > 10);
+	struct snapshot_reader whole = *r;
+	for (uint32_t i = 0; i < 4096; i++) {
+		uint32_t group = (i * 1001 + 5) % 4096;
+		if (group_set_has(&absent, group))
+			assert_int_equal(window_restore_group(&f->window, &whole, group), 0);
+	}
+	assert_int_equal(f->window.groups_absent, 0);
+}
+
+static void golden_read(uint32_t version, bool by_group)
 {
 	static uint8_t memory[1 << 20];
 	char path[512];
@@ -73,7 +93,7 @@ static void golden_read(uint32_t version)
 		assert_int_equal(snapshot_open(&r, memory, bytes), 0);
 		assert_int_equal(snapshot_find(&r, golden[i].name, &found), 0);
 		assert_int_equal(found, version);
-		assert_int_equal(window_restore(&f.window, &r), 0);
+		restore(&f, &r, by_group);
 		assert_int_equal(snapshot_left(&r), 0);
 		golden_half(&f, 20);
 		fire(&f, INT64_MAX);
@@ -88,9 +108,11 @@ static void golden_read(uint32_t version)
 static void test_golden_files_are_read(void **state)
 {
 	if (getenv("WEIR_GOLDEN_WRITE"))
-		golden_write(1);
-	for (uint32_t version = 1; version <= 1; version++)
-		golden_read(version);
+		golden_write(WINDOW_STATE_VERSION);
+	for (uint32_t version = 1; version <= WINDOW_STATE_VERSION; version++)
+		golden_read(version, false);
+	for (uint32_t version = WINDOW_GROUPS_VERSION; version <= WINDOW_STATE_VERSION; version++)
+		golden_read(version, true);
 }
 
 int main(void)
