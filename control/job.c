@@ -125,6 +125,18 @@ static void take_input(struct job *job, struct job_operator *op, const char *tex
 	op->output_name = dot ? dot + 1 : "";
 }
 
+// The kind an operator names, if it can be run.
+static const struct weir_operator *find_kind(const struct params_scope *scope,
+	const struct weir_value *raw, bool is_source)
+{
+	const struct weir_operator *kind = params_kind(scope, raw, is_source);
+	const char *why = kind ? weir_operator_unfit(kind) : NULL;
+	if (why)
+		errors_add_at(scope->errors, &scope->root, weir_param_find(raw, "kind"),
+			"kind %s cannot be run: %s", kind->kind, why);
+	return why ? NULL : kind;
+}
+
 static void load_operator(struct job *job, const struct weir_value *raw)
 {
 	uint32_t index = job->operator_count;
@@ -140,7 +152,7 @@ static void load_operator(struct job *job, const struct weir_value *raw)
 	if (weir_param_text(common, "input", NULL))
 		take_input(job, op, weir_param_text(common, "input", NULL));
 	op->kind = weir_param_text(common, "kind", NULL)
-		? params_kind(&scope, raw, op->input_text == NULL)
+		? find_kind(&scope, raw, op->input_text == NULL)
 		: NULL;
 	if (op->kind)
 		params_check_names(&scope, op->kind->params, job_operator_table, raw,

@@ -2,10 +2,16 @@
 
 #include <stdio.h>
 
+#include "dataplane/chain_groups.h"
 #include "numa/assert.h"
 
 static enum weir_flow run_batch(struct chain_link *link)
 {
+	if (UNLIKELY(link->absent != NULL)) {
+		enum weir_flow ready = chain_groups_for_batch(link);
+		if (ready != WEIR_DONE)
+			return ready;
+	}
 	enum weir_flow flow = link->kind->process(link->self, &link->ctx, &link->batch);
 	ASSERT(flow != WEIR_DONE || batch_is_empty(&link->batch));
 	if (UNLIKELY(link->ctx.error[0] != '\0')) // weir_drop
@@ -18,8 +24,11 @@ static enum weir_flow run_batch(struct chain_link *link)
 static enum weir_flow run_watermark(struct chain_link *link)
 {
 	if (link->kind->watermark != NULL) {
-		enum weir_flow flow =
-			link->kind->watermark(link->self, &link->ctx, link->watermark_ns);
+		enum weir_flow flow = WEIR_DONE;
+		if (UNLIKELY(link->absent != NULL))
+			flow = chain_groups_for_watermark(link);
+		if (flow == WEIR_DONE)
+			flow = link->kind->watermark(link->self, &link->ctx, link->watermark_ns);
 		if (flow != WEIR_DONE)
 			return flow;
 	}
@@ -30,7 +39,11 @@ static enum weir_flow run_watermark(struct chain_link *link)
 static enum weir_flow run_finish(struct chain_link *link)
 {
 	if (link->kind->finish != NULL) {
-		enum weir_flow flow = link->kind->finish(link->self, &link->ctx);
+		enum weir_flow flow = WEIR_DONE;
+		if (UNLIKELY(link->absent != NULL))
+			flow = chain_groups_for_all(link);
+		if (flow == WEIR_DONE)
+			flow = link->kind->finish(link->self, &link->ctx);
 		if (flow != WEIR_DONE)
 			return flow;
 	}

@@ -7,6 +7,8 @@
 
 #include "dataplane/operator.h"
 
+struct chain_groups;
+
 enum chain_pending { PENDING_NONE, PENDING_BATCH, PENDING_WATERMARK, PENDING_FINISH };
 
 struct chain_link {
@@ -14,6 +16,7 @@ struct chain_link {
 	void *self;
 	struct chain_link *next; // NULL behind the last
 	const struct weir_schema *input;
+	struct chain_groups *absent; // while key groups are absent, else NULL
 	struct weir_context ctx;
 	struct weir_counters counters;
 	uint32_t operator_index;
@@ -24,13 +27,14 @@ struct chain_link {
 	enum chain_pending pending;
 	struct weir_batch batch;
 	int64_t watermark_ns;
-	struct weir_counters shown; // see worker_ask_figures
-	bool shown_packed;          // emits_packed
-	bool published;             // by the thread that publishes, behind the end
+	struct weir_counters shown;  // see worker_ask_figures
+	bool shown_packed;           // emits_packed
+	bool published;              // by the thread that publishes, behind the end
+	struct chain_groups *groups; // of kinds that are restored by key group
 };
 
-// All functions: owner's thread.  Return WEIR_DONE, WEIR_FULL (something is pending; resume before
-// anything else) or WEIR_FAILED.
+// All functions: owner's thread.  Return WEIR_DONE, WEIR_FULL (something is pending, also where it
+// waits for key groups; resume before anything else) or WEIR_FAILED.
 
 // Give the first transforming link a batch, a watermark, the end.
 enum weir_flow chain_batch(struct chain_link *link, const struct weir_batch *batch);

@@ -21,3 +21,18 @@ const struct weir_operator *const weir_operators[] = {
 	&window_aggregate,
 	NULL,
 };
+
+const char *weir_operator_unfit(const struct weir_operator *kind)
+{
+	if (kind->version != WEIR_OPERATOR_VERSION)
+		return "it is built with another version of dataplane/operator.h; build it anew";
+	if (kind->size < WEIR_OPERATOR_SIZE_MIN)
+		return "its `size` is less than that of any operator; set it to "
+		       "sizeof(struct weir_operator)";
+	bool begins = WEIR_OPERATOR_HAS(kind, restore_begin);
+	if (begins != WEIR_OPERATOR_HAS(kind, restore_group) ||
+		begins != WEIR_OPERATOR_HAS(kind, keys))
+		return "of restore_begin, restore_group and keys it has some but not all; give it "
+		       "all or none";
+	return NULL;
+}

@@ -60,6 +60,7 @@ void weir_plan_error(struct weir_plan *plan, const struct weir_value *at, const 
 	__attribute__((format(printf, 3, 4)));
 
 struct arena;
+struct group_set;
 struct pool;
 struct snapshot_writer;
 struct snapshot_reader;
@@ -104,6 +105,10 @@ struct weir_reporter {
 
 enum weir_role { WEIR_SOURCE, WEIR_TRANSFORM, WEIR_SINK };
 
+// Versions: what is added stands at the end and may be left out. A kind built with an older header
+// is shorter, as `size` says, and is run as if what it lacks were NULL; of one built with a newer
+// header what is unknown here is not used. Only a change of what is there raises `version`, and a
+// kind of another version is refused (weir_operator_unfit).
 struct weir_operator {
 	uint32_t size;    // sizeof(struct weir_operator)
 	uint32_t version; // WEIR_OPERATOR_VERSION
@@ -150,7 +155,38 @@ struct weir_operator {
 	// Thread: agent.  Returns 0 or -errno after weir_fail.
 	int (*publish)(void *self, struct weir_context *ctx);
 	void (*report)(const void *self, struct weir_reporter *reporter); // may be NULL
+
+	// Restoring by key group, so that records are taken before all state is back; all NULL, or
+	// only watermark_reads. It is done with sections of state_version `groups_version` and
+	// later; `restore` reads those before.
+	//
+	// Read what belongs to no key group and add to `absent` those that have state. Until they
+	// are restored, they are not there; each is restored once, from a copy of the reader.
+	// Return 0 or -errno, with a message by weir_fail where there is more to say.
+	uint32_t groups_version;
+	int (*restore_begin)(void *self, struct weir_context *ctx, struct snapshot_reader *r,
+		struct group_set *absent);
+	int (*restore_group)(void *self, struct weir_context *ctx, struct snapshot_reader *r,
+		uint32_t group);
+	// Add the key groups that process will need for the rows of `in`, which stays as it is. It
+	// runs only while some group is absent; process is called once all it names are there, so
+	// that it never waits. Groups that are there may be named.
+	void (*keys)(void *self, struct weir_context *ctx, const struct weir_batch *in,
+		struct group_set *needed);
+	// Whether watermark() will read groups; it is then called once all are there, as are finish
+	// and snapshot in any case. NULL: it always will.
+	bool (*watermark_reads)(const void *self, int64_t watermark_ns);
 };
+
+// Whether a kind was built with this member of the struct and has it.
+#define WEIR_OPERATOR_HAS(kind, member)                                                            \
+	((kind)->size >= offsetof(struct weir_operator, member) + sizeof((kind)->member) &&        \
+		(kind)->member != NULL)
+// A kind of the first header: it ends with report.
+#define WEIR_OPERATOR_SIZE_MIN offsetof(struct weir_operator, groups_version)
+
+// Why a kind cannot be run, or NULL.
+const char *weir_operator_unfit(const struct weir_operator *kind);
 
 // The kinds built in, NULL at the end.
 extern const struct weir_operator *const weir_operators[];

@@ -53,6 +53,9 @@ static int recovery_create(struct task *t, const struct task_config *config)
 			(config->plan->input_count + 1) * sizeof(uint64_t), 8);
 		error = slot->data == NULL || slot->consumed == NULL ? -ENOMEM : 0;
 	}
+	for (uint32_t i = 0; i < t->link_count && error == 0; i++)
+		error = chain_groups_create(&t->links[i], &t->load, config->arena,
+			config->group_bits);
 	return error;
 }
 
@@ -267,6 +270,15 @@ static uint32_t work_drained(struct task *t)
 	return work;
 }
 
+// What the step may restore beyond what was waited for.  Returns the groups restored in it.
+static uint32_t restore_in_background(struct task *t)
+{
+	uint32_t restored;
+	if (chain_groups_step(t->links, t->link_count, &t->load, &restored) == WEIR_FAILED)
+		t->outcome = TASK_FAILED;
+	return restored;
+}
+
 // A successor downstream may ask for items again, and one upstream sends again what is long
 // consumed: it needs its credit back.
 static void step_finished(struct task *t, int64_t now_ns)
@@ -290,12 +302,14 @@ uint32_t task_step(struct task *t, int64_t now_ns)
 	}
 	if (set_time_and_resume(t, now_ns))
 		work = work_drained(t);
+	if (UNLIKELY(t->load.absent != 0) && t->outcome == TASK_RUNNING)
+		work += restore_in_background(t);
 	if (chain_is_drained(t->links, t->link_count))
 		release_inputs(t);
 	if (t->recovery)
 		watch_room(t); // before a barrier is handed on, so that who commits it sees this
 	exchange_flush(&t->exchange, now_ns, work == 0 || t->idle_source ? 0 : t->flush_age_ns);
-	if (t->recovery && t->blocked)
+	if (t->recovery && t->blocked && t->load.absent == 0)
 		watch_stuck(t);
 	tended += task_settle_up(t);
 	publish(t);

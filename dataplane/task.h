@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dataplane/chain.h"
+#include "dataplane/chain_groups.h"
 #include "dataplane/exchange.h"
 #include "dataplane/order_log.h"
 #include "dataplane/replica.h"
@@ -63,7 +63,7 @@ struct task_config {
 struct task {
 	uint32_t id;
 	enum task_outcome outcome;
-	bool blocked;     // the last step ended with full output
+	bool blocked;     // the last step ended with full output, or waiting for key groups
 	bool idle_source; // nothing was due in the last step
 	bool source;
 	bool recovery;    // takes checkpoints
@@ -89,6 +89,7 @@ struct task {
 	struct order_log log;
 	struct replica replica;
 	struct task_snapshots snapshots;
+	struct chain_load load; // key groups still to be restored from the committed snapshot
 	struct chain_link links[TASK_LINKS_MAX];
 	const struct plan_task *plan;
 	int64_t event_time_shown; // see worker_ask_figures
@@ -124,7 +125,8 @@ static inline bool task_is_owner(const struct task *t)
 // Why a failed task failed.
 const char *task_error(const struct task *t);
 
-// Take a snapshot of the task as it is; its chain must be drained.  Returns 0 or -errno.
+// Take a snapshot of the task as it is; its chain must be drained.  Returns 0, -EAGAIN (not yet:
+// key groups are absent, or frames could not be sent) or -errno.
 int task_snapshot(struct task *t);
 
 // Does it want a checkpoint, or one that is under way to be committed?
@@ -140,5 +142,6 @@ void task_commit(struct task *t);
 // Make a newly created task the successor of a dead one: it takes over the order log and the
 // snapshots (which outlive a task in another failure domain), restores the committed snapshot and
 // will replay the log. Its receivers' next_number then says from where upstream must send again.
-// Returns 0, or -errno when the snapshot cannot be read.
+// Operators that can be are restored by key group while it runs: the snapshot's bytes must stay as
+// they are until load.absent is 0.  Returns 0, or -errno when the snapshot cannot be read.
 int task_succeed(struct task *t, struct task *dead);

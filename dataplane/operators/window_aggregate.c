@@ -108,15 +108,57 @@ static void snapshot(const void *self, struct snapshot_writer *w)
 	window_snapshot(&op->window, w);
 }
 
-static int restore(void *self, struct weir_context *ctx, struct snapshot_reader *r)
+static int restored(struct weir_context *ctx, int error)
 {
-	struct window_operator *op = self;
-	int error = window_restore(&op->window, r);
 	if (error == -ENOMEM)
 		exhausted(ctx);
 	if (error == -EINVAL)
 		weir_fail(ctx, "the snapshot is of another window or other aggregates");
 	return error;
+}
+
+static int restore(void *self, struct weir_context *ctx, struct snapshot_reader *r)
+{
+	struct window_operator *op = self;
+	return restored(ctx, window_restore(&op->window, r));
+}
+
+static int restore_begin(void *self, struct weir_context *ctx, struct snapshot_reader *r,
+	struct group_set *absent)
+{
+	struct window_operator *op = self;
+	return restored(ctx, window_restore_begin(&op->window, r, absent));
+}
+
+static int restore_group(void *self, struct weir_context *ctx, struct snapshot_reader *r,
+	uint32_t group)
+{
+	struct window_operator *op = self;
+	return restored(ctx, window_restore_group(&op->window, r, group));
+}
+
+static void keys(void *self, struct weir_context *ctx, const struct weir_batch *in,
+	struct group_set *needed)
+{
+	struct window_operator *op = self;
+	struct weir_batch rest = *in;
+	if (op->window.listed) { // it appends, and merges later; but null has one entry
+		group_set_add_hash(needed, table_null_hash());
+		return;
+	}
+	while (!batch_is_empty(&rest)) {
+		struct weir_batch rows;
+		const uint8_t *behind =
+			batch_gather(&rest, op->detail->key_fields, &op->input, &rows);
+		window_keys(&op->window, rows.columns, rows.count, needed);
+		batch_advance(&rest, rows.count, behind);
+	}
+}
+
+static bool watermark_reads(const void *self, int64_t watermark_ns)
+{
+	const struct window_operator *op = self;
+	return window_is_due(&op->window, watermark_ns);
 }
 
 const struct weir_operator window_aggregate = {
@@ -135,4 +177,9 @@ const struct weir_operator window_aggregate = {
 	.state_version = WINDOW_STATE_VERSION,
 	.snapshot = snapshot,
 	.restore = restore,
+	.groups_version = WINDOW_GROUPS_VERSION,
+	.restore_begin = restore_begin,
+	.restore_group = restore_group,
+	.keys = keys,
+	.watermark_reads = watermark_reads,
 };

@@ -15,7 +15,8 @@ struct window_packed {
 struct window_detail {
 	struct window_config config;
 	struct window_packed packed;
-	uint64_t fields; // read of the input
+	uint64_t fields;     // read of the input
+	uint64_t key_fields; // those among them that are the key
 };
 
 struct window_operator {

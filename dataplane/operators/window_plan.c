@@ -291,7 +291,7 @@ static int output_plan(struct weir_plan *plan, struct window_detail *detail)
 		error = output_add(plan, plan->params, "window_end", &time);
 	for (uint32_t i = 0; i < detail->config.key_count && !error; i++) {
 		const struct weir_field *field = &plan->input->fields[detail->config.keys[i]];
-		detail->fields |= 1ull << detail->config.keys[i];
+		detail->key_fields |= 1ull << detail->config.keys[i];
 		error = output_add(plan, key->items[i], field->name, field);
 	}
 	for (uint32_t i = 0; i < aggregates->count && !error; i++)
@@ -363,7 +363,7 @@ int window_plan(struct weir_plan *plan)
 	aggregates_begin(&config->aggregates, window_head_bytes(form));
 	if (output_plan(plan, detail) || check_bytes(plan, config))
 		return -EINVAL;
-	detail->fields |= 1ull << config->time_field;
+	detail->fields |= detail->key_fields | 1ull << config->time_field;
 	plan->fields_used = detail->fields;
 	packed_plan(detail);
 	return 0;

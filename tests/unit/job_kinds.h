@@ -87,23 +87,19 @@ static const struct weir_param swallow_params[] = {
 	{.name = NULL},
 };
 
-static const struct weir_operator numbers_kind = {
-	.kind = "numbers", .role = WEIR_SOURCE, .params = numbers_params, .plan = numbers_plan};
+#define KIND_HEAD .size = sizeof(struct weir_operator), .version = WEIR_OPERATOR_VERSION
+
+static const struct weir_operator numbers_kind = {KIND_HEAD, .kind = "numbers", .role = WEIR_SOURCE,
+	.params = numbers_params, .plan = numbers_plan};
 static const struct weir_operator sum_kind = {
-	.kind = "sum", .role = WEIR_TRANSFORM, .params = sum_params, .plan = sum_plan};
+	KIND_HEAD, .kind = "sum", .role = WEIR_TRANSFORM, .params = sum_params, .plan = sum_plan};
 static const struct weir_operator keep_kind = {
-	.kind = "keep", .role = WEIR_TRANSFORM, .params = no_params, .plan = keep_plan};
-static const struct weir_operator best_kind = {.kind = "best",
-	.role = WEIR_TRANSFORM,
-	.partial = true,
-	.params = no_params,
-	.plan = best_plan};
-static const struct weir_operator swallow_kind = {
-	.kind = "swallow", .role = WEIR_SINK, .params = swallow_params, .plan = swallow_plan};
-static const struct weir_operator show_kind = {.kind = "show",
-	.role = WEIR_SINK,
-	.immediate = true,
-	.params = swallow_params,
-	.plan = swallow_plan};
+	KIND_HEAD, .kind = "keep", .role = WEIR_TRANSFORM, .params = no_params, .plan = keep_plan};
+static const struct weir_operator best_kind = {KIND_HEAD, .kind = "best", .role = WEIR_TRANSFORM,
+	.partial = true, .params = no_params, .plan = best_plan};
+static const struct weir_operator swallow_kind = {KIND_HEAD, .kind = "swallow", .role = WEIR_SINK,
+	.params = swallow_params, .plan = swallow_plan};
+static const struct weir_operator show_kind = {KIND_HEAD, .kind = "show", .role = WEIR_SINK,
+	.immediate = true, .params = swallow_params, .plan = swallow_plan};
 static const struct weir_operator *const job_kinds[] = {
 	&numbers_kind, &sum_kind, &keep_kind, &best_kind, &swallow_kind, &show_kind, NULL};

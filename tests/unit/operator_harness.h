@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "dataplane/chain.h"
+#include "dataplane/chain_groups.h"
 #include "dataplane/counters.h"
 #include "numa/arena.h"
 #include "state/pool.h"
@@ -31,6 +31,10 @@ struct harness {
 	uint32_t out_records;
 	uint32_t full_percent;
 	uint64_t seed;
+	uint32_t groups_a_step; // restored by key group; 0: at once
+	struct chain_load load;
+	uint32_t batches_early; // processed while key groups were absent
+	uint8_t *snapshot;      // from which that is done
 };
 
 static inline uint64_t harness_draw(struct harness *h)
@@ -148,6 +152,7 @@ static inline void harness_create(struct harness *h, const struct weir_operator 
 			.link = link};
 	}
 	h->links[1].self = h;
+	assert_int_equal(chain_groups_create(h->links, &h->load, &h->arena, 12), 0);
 	assert_int_equal(kind->create(&h->links[0].ctx, &h->plan, &h->links[0].self), 0);
 }
 
@@ -159,18 +164,32 @@ static inline void harness_destroy(struct harness *h)
 	arena_destroy(&h->arena);
 	kind->unplan(&h->plan);
 	free(h->out);
+	free(h->snapshot);
+}
+
+// The end of a task's step: what is absent follows in the background.
+static inline void harness_step(struct harness *h)
+{
+	uint32_t restored;
+	if (h->load.absent == 0)
+		return;
+	assert_int_equal(chain_groups_step(h->links, 2, &h->load, &restored), WEIR_DONE);
+	assert_in_range(restored, 1, h->groups_a_step);
 }
 
 static inline enum weir_flow harness_settle(struct harness *h, enum weir_flow flow)
 {
-	while (flow == WEIR_FULL)
+	while (flow == WEIR_FULL) {
+		harness_step(h);
 		flow = chain_resume(h->links, 2);
+	}
 	return flow;
 }
 
 static inline void harness_batch(struct harness *h, const struct weir_batch *batch)
 {
 	assert_int_equal(harness_settle(h, chain_batch(h->links, batch)), WEIR_DONE);
+	h->batches_early += h->load.absent != 0;
 }
 
 static inline void harness_watermark(struct harness *h, int64_t watermark_ns)
@@ -182,21 +201,28 @@ static inline void harness_watermark(struct harness *h, int64_t watermark_ns)
 static inline void harness_replace(struct harness *h)
 {
 	const struct weir_operator *kind = h->links[0].kind;
-	uint8_t *memory = malloc(HARNESS_SNAPSHOT_BYTES);
 	struct snapshot_writer w;
 	struct snapshot_reader r;
 	size_t bytes;
 	uint32_t version;
-	snapshot_begin(&w, memory, HARNESS_SNAPSHOT_BYTES);
+	while (h->load.absent != 0)
+		harness_step(h);
+	free(h->snapshot);
+	h->snapshot = malloc(HARNESS_SNAPSHOT_BYTES);
+	snapshot_begin(&w, h->snapshot, HARNESS_SNAPSHOT_BYTES);
 	snapshot_section(&w, "it", kind->state_version);
 	kind->snapshot(h->links[0].self, &w);
 	assert_int_equal(snapshot_end(&w, &bytes), 0);
 	kind->destroy(h->links[0].self);
 	assert_int_equal(h->pool.used, 0);
 	assert_int_equal(kind->create(&h->links[0].ctx, &h->plan, &h->links[0].self), 0);
-	assert_int_equal(snapshot_open(&r, memory, bytes), 0);
+	assert_int_equal(snapshot_open(&r, h->snapshot, bytes), 0);
 	assert_int_equal(snapshot_find(&r, "it", &version), 0);
-	assert_int_equal(kind->restore(h->links[0].self, &h->links[0].ctx, &r), 0);
-	assert_int_equal(snapshot_left(&r), 0);
-	free(memory);
+	if (h->groups_a_step == 0) {
+		assert_int_equal(kind->restore(h->links[0].self, &h->links[0].ctx, &r), 0);
+		assert_int_equal(snapshot_left(&r), 0);
+		return;
+	}
+	assert_int_equal(chain_groups_restore(h->links, &r), 0);
+	h->load.groups_max = h->load.groups_left = h->groups_a_step;
 }

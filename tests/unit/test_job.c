@@ -250,6 +250,39 @@ static void too_many_operators_are_refused(void **state)
 	job_destroy(&job);
 }
 
+static void kinds_built_otherwise_are_refused(void **state)
+{
+	struct weir_operator kind = keep_kind;
+	const struct weir_operator *const kinds[] = {&numbers_kind, &kind, &swallow_kind, NULL};
+	const char *text = HEAD "- {id: source, kind: numbers}\n"
+				"- {id: it, kind: keep, input: source}\n"
+				"- {id: sink, kind: swallow, input: it}\n";
+	const struct job_source source = {
+		.file = "f.yaml", .text = text, .bytes = strlen(text), .kinds = kinds};
+	static const struct {
+		uint32_t size, version;
+		const char *errors;
+	} built[] = {
+		{sizeof(kind), WEIR_OPERATOR_VERSION, ""},
+		{sizeof(kind) + 64, WEIR_OPERATOR_VERSION, ""}, // with a later header
+		{WEIR_OPERATOR_SIZE_MIN, WEIR_OPERATOR_VERSION, ""},
+		{WEIR_OPERATOR_SIZE_MIN - 8, WEIR_OPERATOR_VERSION,
+			"f.yaml:5: it.kind: kind keep cannot be run: its `size` is less than that "
+			"of any operator; set it to sizeof(struct weir_operator)\n"},
+		{sizeof(kind), WEIR_OPERATOR_VERSION + 1,
+			"f.yaml:5: it.kind: kind keep cannot be run: it is built with another "
+			"version of dataplane/operator.h; build it anew\n"},
+	};
+	for (size_t i = 0; i < sizeof(built) / sizeof(built[0]); i++) {
+		struct job job;
+		kind.size = built[i].size;
+		kind.version = built[i].version;
+		job_load(&job, &source);
+		assert_errors(&job.errors, built[i].errors);
+		job_destroy(&job);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +292,7 @@ int main(void)
 		cmocka_unit_test(a_flag_replaces_a_whole_section),
 		cmocka_unit_test(bad_flags_are_named),
 		cmocka_unit_test(too_many_operators_are_refused),
+		cmocka_unit_test(kinds_built_otherwise_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

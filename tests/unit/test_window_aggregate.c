@@ -113,10 +113,12 @@ static void feed_columns(struct harness *h, const struct input *in, uint32_t fro
 
 typedef void feed(struct harness *h, const struct input *in, uint32_t from, uint32_t to);
 
-static void run(struct harness *h, const struct input *in, feed *way, uint64_t seed, bool replaced)
+static void run(struct harness *h, const struct input *in, feed *way, uint64_t seed, bool replaced,
+	uint32_t groups_a_step)
 {
 	harness_create(h, &window_aggregate, HARNESS_POOL_BYTES);
 	h->seed = seed;
+	h->groups_a_step = groups_a_step;
 	h->full_percent = (uint32_t)seed % 3 * 20;
 	for (uint32_t from = 0; from < in->count;) {
 		uint32_t to = from + 1 + (uint32_t)(harness_draw(h) % BATCH_ROWS_MAX);
@@ -146,13 +148,22 @@ static void forms_agree(struct weir_value *params, int64_t spread)
 	first.seed = 5;
 	input_make(&in, &first, spread);
 	assert_int_equal(harness_plan(&first, &window_aggregate, params, &in.schema), 0);
-	run(&first, &in, feed_packed, 3, false);
+	run(&first, &in, feed_packed, 3, false, 0);
 	assert_true(first.out_records > 1000);
 	feed *const ways[] = {feed_packed, feed_rows, feed_columns, feed_packed, feed_rows};
 	for (uint32_t i = 0; i < 5; i++) {
 		assert_int_equal(harness_plan(&other, &window_aggregate, params, &in.schema), 0);
-		run(&other, &in, ways[i], 3 + i, i >= 3);
+		run(&other, &in, ways[i], 3 + i, i >= 3, 0);
 		same_output(&first, &other);
+		harness_destroy(&other);
+	}
+	static const uint32_t paces[] = {1, 7, 100, 5000};
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_int_equal(harness_plan(&other, &window_aggregate, params, &in.schema), 0);
+		run(&other, &in, ways[i], 8 + i, true, paces[i]);
+		same_output(&first, &other);
+		assert_true(other.load.needed != 0);
+		assert_true(other.batches_early != 0);
 		harness_destroy(&other);
 	}
 	harness_destroy(&first);
@@ -170,6 +181,21 @@ static void test_forms_agree_int64_key(void **state)
 	forms_agree(params_make("hopping", 10ll * SECOND, 2ll * SECOND, (const char *[]){"id"},
 			    (int[]){0}, 1),
 		9ll * SECOND);
+}
+
+static struct weir_value *params_with(const char *call, int64_t size, int64_t slide)
+{
+	struct weir_value *params = params_make(slide == 0 ? "tumbling" : "hopping", size, slide,
+		(const char *[]){"id"}, (int[]){0}, 1);
+	value_add(params->items[2], value_scalar("f", call, 0));
+	return params;
+}
+
+// Which panes with entries appended do not serve.
+static void test_forms_agree_decimal_sum(void **state)
+{
+	forms_agree(params_with("sum(amount)", 10ll * SECOND, 2ll * SECOND), 2);
+	forms_agree(params_with("sum(amount)", 10ll * SECOND, 0), 9ll * SECOND);
 }
 
 static void test_forms_agree_text_keys(void **state)
@@ -216,14 +242,6 @@ static void test_values(void **state)
 	assert_true(record_is_null(h.out, 6) && record_is_null(h.out, 7));
 	assert_int_equal(out->fields[6].type, WEIR_DECIMAL);
 	harness_destroy(&h);
-}
-
-static struct weir_value *params_with(const char *call, int64_t size, int64_t slide)
-{
-	struct weir_value *params = params_make(slide == 0 ? "tumbling" : "hopping", size, slide,
-		(const char *[]){"id"}, (int[]){0}, 1);
-	value_add(params->items[2], value_scalar("f", call, 0));
-	return params;
 }
 
 static void test_plan_errors(void **state)
@@ -377,6 +395,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forms_agree_int64_key),
+		cmocka_unit_test(test_forms_agree_decimal_sum),
 		cmocka_unit_test(test_forms_agree_text_keys),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_plan_errors),
