@@ -68,8 +68,10 @@ static const char *check_drops(const struct world *w)
 static const char *check_memory(struct world *w)
 {
 	struct engine *e = w->engine;
-	for (uint32_t t = 0; t < e->task_count; t++)
+	for (uint32_t t = 0; t < e->task_count; t++) {
+		world_note_load(w, &e->tasks[t].load);
 		task_destroy(&e->tasks[t]);
+	}
 	for (uint32_t i = 0; i < e->worker_count; i++)
 		if (e->workers[i].state.used != 0)
 			return "a task left state memory behind";

@@ -46,11 +46,27 @@ static void rewalk(struct world *w, const struct task *t)
 	}
 }
 
+// How many key groups its operators get back in a step must not matter. Drawn apart, so that all
+// else of a seed stays as it is.
+static void restore_at_a_pace(struct world *w, struct task *t)
+{
+	static const uint32_t most[] = {1, 1, 2, 5, 20, 100, UINT32_MAX};
+	w->groups += t->load.absent;
+	t->load.groups_max = t->load.groups_left = most[random_in(&w->paces, 0, 6)];
+}
+
+void world_note_load(struct world *w, const struct chain_load *load)
+{
+	w->groups_needed += load->needed;
+	w->group_waits += load->waits;
+}
+
 void world_kill(struct world *w, uint32_t task)
 {
 	struct task *t = &w->engine->tasks[task];
 	struct task dead = *t;
 	char error[256];
+	world_note_load(w, &t->load);
 	task_destroy(t);
 	fence(w, &dead);
 	struct task_config config = successor_config(w, task);
@@ -62,6 +78,7 @@ void world_kill(struct world *w, uint32_t task)
 		w->violated = true;
 		return;
 	}
+	restore_at_a_pace(w, t);
 	rewalk(w, t);
 	rewind_upstream(w, t);
 }

@@ -142,8 +142,12 @@ static bool run_seed(uint64_t seed, bool verbose)
 			good = check_output(&scenario, i);
 	}
 	if (!good || verbose)
-		fprintf(stderr, "seed %" PRIu64 ": %" PRIu64 " rounds, %u deaths, job:\n%s", seed,
-			world.steps, world.deaths, scenario.job);
+		fprintf(stderr,
+			"seed %" PRIu64 ": %" PRIu64 " rounds, %u deaths, %" PRIu64
+			" key groups absent, %" PRIu64 " of them needed, %" PRIu64
+			" waits for them, job:\n%s",
+			seed, world.steps, world.deaths, world.groups, world.groups_needed,
+			world.group_waits, scenario.job);
 	world_destroy(&world);
 	return good;
 }

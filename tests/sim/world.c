@@ -144,8 +144,10 @@ bool world_create(struct world *w, const struct scenario *scenario)
 		count++;
 	}
 	kinds[count] = &capture_operator;
-	*w = (struct world){
-		.scenario = scenario, .random = {scenario->seed ^ 0xD1B54A32D192ED03}, .now_ns = 1};
+	*w = (struct world){.scenario = scenario,
+		.random = {scenario->seed ^ 0xD1B54A32D192ED03},
+		.paces = {scenario->seed ^ 0x9E3779B97F4A7C15},
+		.now_ns = 1};
 	const struct job_source source = {.file = "sim.yaml",
 		.text = scenario->job,
 		.bytes = strlen(scenario->job),

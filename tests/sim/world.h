@@ -18,7 +18,7 @@ struct afterlife {
 
 struct world {
 	const struct scenario *scenario;
-	struct random random;
+	struct random random, paces;
 	struct job job;
 	struct planned_job planned;
 	struct engine *engine;
@@ -27,6 +27,9 @@ struct world {
 	int64_t stalled_until_ns[16]; // per worker
 	uint64_t steps;
 	uint32_t kills, deaths; // times and tasks killed
+	// Key groups that successors began without, those of them that something waited for, and
+	// the times it had to wait for another step.
+	uint64_t groups, groups_needed, group_waits;
 	struct afterlife afterlives[WORLD_DEATHS_MAX];
 	bool violated;
 };
@@ -43,6 +46,8 @@ void world_dump(const struct world *w);
 
 // Kill a task and put its successor in its place (tests/sim/kill.c).
 void world_kill(struct world *w, uint32_t task);
+// Count what a task, which is about to go, restored (tests/sim/kill.c).
+void world_note_load(struct world *w, const struct chain_load *load);
 
 // Properties that hold at any time, and at the end, when the tasks are destroyed on the way
 // (tests/sim/check.c).  Return NULL, or which does not hold.
