@@ -9,16 +9,20 @@
 #include "control/spread.h"
 #include "numa/assert.h"
 
-enum { WINDOW = 64, ROUNDS_STUCK = 30000, ROUND_NS_MAX = 100000, INCARNATION = 1 << 8 };
+enum { WINDOW = 64, ROUND_NS_MAX = 100000 };
 enum { PACKET_BYTES = WIRE_PACKET_MAX, SECOND_NS = 1000000000 };
+// Once nothing goes wrong any more and all has been told, the job ends within so long.
+enum { CALM_SECONDS_MAX = 4 };
 
-static const uint16_t worker_numbers[REPLICA_NODES_MAX];
+static const uint16_t worker_numbers[WIRE_PORTS_MAX];
 
-static void violate(struct replica_world *w, const char *what)
+void replica_violate(struct replica_world *w, const char *what)
 {
 	if (!w->violated)
 		fprintf(stderr, "seed %" PRIu64 ", round %" PRIu64 ", %.3f ms: %s\n",
 			w->scenario->seed, w->rounds, (double)w->now_ns / 1e6, what);
+	if (!w->violated)
+		replica_world_dump(w);
 	w->violated = true;
 }
 
@@ -29,7 +33,7 @@ static bool plan_job(struct replica_world *w)
 	static const struct weir_operator *kinds[64];
 	static const char *const names[] = {"a", "b", "c", "d"};
 	struct workload_participant participants[REPLICA_NODES_MAX] = {0};
-	uint32_t count = 0;
+	uint32_t count = 0, workers = w->node_count * w->node_workers;
 	for (; weir_operators[count] != NULL; count++)
 		kinds[count] = weir_operators[count];
 	kinds[count] = &capture_operator;
@@ -38,11 +42,13 @@ static bool plan_job(struct replica_world *w)
 		.bytes = strlen(w->scenario->job),
 		.kinds = kinds};
 	for (uint32_t n = 0; n < w->node_count; n++)
-		participants[n] = (struct workload_participant){
-			.node = names[n], .host = names[n], .first_worker = n, .workers = 1};
+		participants[n] = (struct workload_participant){.node = names[n],
+			.host = names[n],
+			.first_worker = n * w->node_workers,
+			.workers = w->node_workers};
 	job_load(&w->job, &source);
-	if (w->job.errors.count == 0 && planner_plan(&w->job, w->node_count, &w->planned) == 0) {
-		spread_tasks(&w->planned, &w->job.heap, w->node_count);
+	if (w->job.errors.count == 0 && planner_plan(&w->job, workers, &w->planned) == 0) {
+		spread_tasks(&w->planned, &w->job.heap, workers);
 		if (replicas_plan(&w->job, &w->planned, participants, w->node_count) == 0) {
 			w->covers = replicas_cover(&w->planned.plan, &w->job.heap, participants,
 				w->node_count);
@@ -58,26 +64,30 @@ static bool plan_job(struct replica_world *w)
 static uint32_t packets_needed(const struct replica_world *w, uint32_t n)
 {
 	const struct job_plan *plan = &w->planned.plan;
-	uint32_t packets = w->node_count * (2 * WINDOW + 8) + WIRE_HELD_MAX + 2 * LINK_BURST;
+	uint32_t sessions = w->node_count * w->node_workers * (2 * WINDOW + 8);
+	uint32_t packets = w->node_workers * (sessions + WIRE_HELD_MAX + 2 * LINK_BURST);
 	for (uint32_t c = 0; c < plan->channel_count; c++)
-		if (plan->tasks[plan->channels[c].to].worker == n &&
-			plan->tasks[plan->channels[c].from].worker != n)
+		if (replica_node_of(w, plan->channels[c].to) == n &&
+			replica_node_of(w, plan->channels[c].from) != n)
 			packets += w->scenario->credit + CHANNEL_CONTROL_FRAMES;
 	return packets;
 }
 
-static void create_transport(struct replica_world *w, uint32_t n)
+static void create_transports(struct replica_world *w, uint32_t n)
 {
 	struct replica_node *node = &w->nodes[n];
-	const struct transport_config config = {.session_max = REPLICA_NODES_MAX,
+	struct transport_config config = {.session_max = w->planned.plan.worker_count,
 		.channel_max = w->planned.plan.channel_count + 1,
-		.window_max = WINDOW,
-		.link = &w->wire.ports[n].link};
-	VERIFY(arena_create(&node->arena, transport_bytes(&config) + 4096, -1, true) == 0);
-	VERIFY(transport_create(&node->transport, &config, &node->arena) == 0);
-	for (uint32_t peer = 0; peer < w->node_count; peer++)
+		.window_max = WINDOW};
+	uint64_t bytes = w->node_workers * (transport_bytes(&config) + 4096);
+	VERIFY(arena_create(&node->arena, bytes, -1, true) == 0);
+	for (uint32_t i = 0; i < w->node_workers; i++) {
+		config.link = &w->wire.ports[n * w->node_workers + i].link;
+		VERIFY(transport_create(&node->transports[i], &config, &node->arena) == 0);
+	}
+	for (uint32_t peer = 0; peer < w->planned.plan.worker_count; peer++)
 		node->peers[peer] = peer;
-	node->network = (struct crossing_network){.boot = INCARNATION,
+	node->network = (struct crossing_network){.boot = REPLICA_INCARNATION,
 		.pool = node->packets,
 		.window = WINDOW,
 		.packet_max = PACKET_BYTES - LINK_HEADROOM - 64,
@@ -87,130 +97,74 @@ static void create_transport(struct replica_world *w, uint32_t n)
 
 static void create_packets(struct replica_world *w, uint32_t n)
 {
+	struct replica_node *node = &w->nodes[n];
 	char name[32];
 	snprintf(name, sizeof(name), "packets%u", n);
-	w->nodes[n].packets = rte_pktmbuf_pool_create(name, packets_needed(w, n), 0, 0,
+	node->packets = rte_pktmbuf_pool_create(name, packets_needed(w, n), 0, 0,
 		PACKET_BYTES + RTE_PKTMBUF_HEADROOM, SOCKET_ID_ANY);
-	VERIFY(w->nodes[n].packets != NULL);
-	wire_add(&w->wire, w->nodes[n].packets, PACKET_BYTES - LINK_HEADROOM - 64);
+	VERIFY(node->packets != NULL);
+	for (uint32_t i = 0; i < w->node_workers; i++)
+		wire_add(&w->wire, node->packets, PACKET_BYTES - LINK_HEADROOM - 64);
+}
+
+// Logs that are soon full: room for what a step may log, and what comes in one frame.
+static void shorten_logs(struct replica_world *w, const struct engine *e)
+{
+	for (uint32_t t = 0; t < e->task_count; t++)
+		if (engine_owns(e, t) && e->tasks[t].logged)
+			e->tasks[t].log.capacity = 128;
 }
 
 static bool create_engine(struct replica_world *w, uint32_t n)
 {
-	static const int cpus[1];
+	static const int cpus[NODE_WORKERS_MAX];
 	struct replica_node *node = &w->nodes[n];
 	const struct engine_config config = {.plan = &w->planned.plan,
-		.first_worker = n,
-		.worker_count = 1,
+		.first_worker = n * w->node_workers,
+		.worker_count = w->node_workers,
 		.network = &node->network,
 		.worker_cpus = cpus,
-		.incarnation = INCARNATION,
+		.incarnation = REPLICA_INCARNATION,
 		.lazy = true};
 	char error[512];
 	capture_node = n + 1;
 	if (engine_create(&config, error, sizeof(error), &node->engine) == 0) {
-		struct worker *worker = &node->engine->workers[0].worker;
-		if (worker->crossing != NULL)
-			crossing_enter(worker->crossing, &node->transport);
+		for (uint32_t i = 0; i < w->node_workers; i++) {
+			struct worker *worker = &node->engine->workers[i].worker;
+			if (worker->crossing != NULL)
+				crossing_enter(worker->crossing, &node->transports[i]);
+		}
 		return true;
 	}
 	fprintf(stderr, "seed %" PRIu64 ": %s\n", w->scenario->seed, error);
 	return false;
 }
 
-static void draw_faults(struct replica_world *w)
-{
-	struct random *r = &w->random;
-	struct wire_faults *f = &w->wire.faults;
-	f->delay_ns = (int64_t)random_in(r, 1000, 200000);
-	f->late_ns = (int64_t)random_in(r, 0, 2000000);
-	if (random_chance(r, 500)) {
-		f->loss = (uint32_t)random_in(r, 0, 100);
-		f->twice = (uint32_t)random_in(r, 0, 200);
-		f->late = (uint32_t)random_in(r, 0, 300);
-	}
-	if (random_chance(r, 800))
-		w->losses_wanted =
-			w->node_count == REPLICA_NODES_MAX && random_chance(r, 500) ? 2 : 1;
-	w->lose_at_ns = (int64_t)random_in(r, 1, 900000000);
-}
-
 bool replica_world_create(struct replica_world *w, const struct scenario *scenario)
 {
 	*w = (struct replica_world){.scenario = scenario,
 		.random = {scenario->seed ^ 0xC0FFEE},
-		.node_count = scenario->workers,
+		.node_count = scenario->workers / scenario->node_workers,
+		.node_workers = scenario->node_workers,
 		.now_ns = 1};
 	wire_create(&w->wire, scenario->seed);
-	draw_faults(w);
 	if (!plan_job(w))
 		return false;
+	if (random_chance(&w->random, 400)) // a few frames
+		w->planned.plan.channel_retention_bytes =
+			scenario->frame_bytes * random_in(&w->random, 4, 12);
+	bool short_logs = random_chance(&w->random, 300);
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		create_packets(w, n);
-		create_transport(w, n);
+		create_transports(w, n);
 		if (!create_engine(w, n))
 			return false;
+		if (short_logs)
+			shorten_logs(w, w->nodes[n].engine);
 	}
+	replica_faults_draw(w);
+	replica_ledger_create(&w->ledger, &w->planned.plan);
 	return true;
-}
-
-// ---- losses
-
-// Can the job go on without that node too?
-static bool can_lose(const struct replica_world *w, uint32_t n)
-{
-	const struct workload_cover *cover = &w->covers[n];
-	bool good = cover->whole && !w->nodes[n].lost;
-	for (uint32_t i = 0; i < cover->by_count; i++)
-		good = good && !w->nodes[cover->by[i]].lost;
-	return good;
-}
-
-// It dies, or is suspected and goes on, at once or later.
-static void lose(struct replica_world *w, uint32_t n)
-{
-	struct random *r = &w->random;
-	struct replica_node *node = &w->nodes[n];
-	int64_t heard_ns = w->now_ns + (int64_t)random_in(r, 0, 5000000);
-	node->lost = true;
-	w->losses++;
-	if (random_chance(r, 500)) {
-		node->dead = true;
-		w->wire.ports[n].off = true;
-	} else {
-		node->paused_until_ns = w->now_ns + (int64_t)random_in(r, 0, 60000000);
-	}
-	for (uint32_t other = 0; other < w->node_count; other++)
-		w->nodes[other].news[n] = (struct replica_news){
-			.begin_ns = heard_ns + (int64_t)random_in(r, 0, 3000000),
-			.alone_ns = heard_ns + (int64_t)random_in(r, 3000000, 20000000)};
-}
-
-static void maybe_lose(struct replica_world *w)
-{
-	if (w->losses == w->losses_wanted || w->now_ns < w->lose_at_ns)
-		return;
-	uint32_t n = (uint32_t)random_in(&w->random, 0, w->node_count - 1);
-	if (can_lose(w, n))
-		lose(w, n);
-	else if (w->losses != 0 && random_chance(&w->random, 100))
-		w->losses_wanted = w->losses; // no other may go
-	w->lose_at_ns = w->now_ns + (int64_t)random_in(&w->random, 0, 100000000);
-}
-
-static void hear_news(struct replica_world *w, uint32_t n)
-{
-	struct replica_node *node = &w->nodes[n];
-	for (uint32_t lost = 0; lost < w->node_count && !node->lost; lost++) {
-		struct replica_news *news = &node->news[lost];
-		bool begin = news->begin_ns != 0 && w->now_ns >= news->begin_ns;
-		bool alone = news->alone_ns != 0 && w->now_ns >= news->alone_ns;
-		if (!begin && !alone)
-			continue;
-		engine_lose(node->engine, lost, 1, INCARNATION + 1 + lost, alone);
-		news->begin_ns = 0;
-		news->alone_ns = alone ? 0 : news->alone_ns;
-	}
 }
 
 // ---- a round
@@ -221,33 +175,73 @@ static void cut_anew(struct replica_world *w, struct task *t)
 	struct random *r = &w->random;
 	t->items_max = cuts[random_in(r, 0, 4)];
 	t->flush_age_ns = random_chance(r, 500) ? 0 : (int64_t)random_in(r, 0, 1000000);
+	for (uint32_t i = 0; i < t->exchange.sender_count; i++) {
+		struct sender *s = &t->exchange.senders[i];
+		uint32_t most = s->channel->config.frame_bytes;
+		for (uint32_t f = 0; f < s->follower_count; f++)
+			if (s->followers[f].channel->config.frame_bytes < most)
+				most = s->followers[f].channel->config.frame_bytes;
+		most -= FRAME_HEADER_BYTES;
+		s->payload_max = random_chance(r, 700) ? most : (uint32_t)random_in(r, 64, most);
+	}
 }
 
-static uint32_t step_node(struct replica_world *w, uint32_t n)
+// Any order of its tasks must do.
+static void shuffle(struct random *r, struct worker *worker)
+{
+	uint32_t i = (uint32_t)random_in(r, 0, worker->task_count), j = i + 1;
+	if (j >= worker->task_count || !random_chance(r, 200))
+		return;
+	struct task *swapped = worker->tasks[i];
+	worker->tasks[i] = worker->tasks[j];
+	worker->tasks[j] = swapped;
+}
+
+static uint32_t step_worker(struct replica_world *w, uint32_t n, uint32_t index)
 {
 	struct replica_node *node = &w->nodes[n];
-	struct worker *worker = &node->engine->workers[0].worker;
+	struct worker *worker = &node->engine->workers[index].worker;
 	uint32_t work = 0;
-	if (node->dead || node->paused_until_ns > w->now_ns)
-		return 0;
-	hear_news(w, n);
 	for (uint32_t i = 0; i < worker->task_count; i++)
 		if (random_chance(&w->random, 100))
 			cut_anew(w, worker->tasks[i]);
-	if (random_chance(&w->random, 900))
+	if (random_chance(&w->random, node->eager)) {
+		shuffle(&w->random, worker);
 		work += worker_step(worker, w->now_ns);
-	if (random_chance(&w->random, 900))
-		work += transport_step(&node->transport, w->now_ns);
-	if (random_chance(&w->random, 1)) // the host is busy with something else
-		node->paused_until_ns = w->now_ns + (int64_t)random_in(&w->random, 0, 20000000);
+		replica_check_step(w, n, index);
+	}
+	if (random_chance(&w->random, node->eager))
+		work += transport_step(&node->transports[index], w->now_ns);
 	return work;
+}
+
+static bool is_known_lost(const struct replica_world *w, uint32_t n)
+{
+	for (uint32_t other = 0; other < w->node_count; other++)
+		if (w->nodes[other].begun[n])
+			return true;
+	return false;
+}
+
+static void step_node(struct replica_world *w, uint32_t n)
+{
+	struct replica_node *node = &w->nodes[n];
+	uint32_t work = 0;
+	if (node->dead || node->paused_until_ns > w->now_ns)
+		return;
+	replica_faults_hear(w, n);
+	for (uint32_t i = 0; i < w->node_workers && !w->violated; i++)
+		work += step_worker(w, n, (uint32_t)random_in(&w->random, 0, w->node_workers - 1));
+	if (node->lost && work != 0 && is_known_lost(w, n))
+		w->seen[REPLICA_ZOMBIE_WORKED]++;
 }
 
 static bool has_ended(struct replica_world *w)
 {
 	for (uint32_t n = 0; n < w->node_count; n++)
-		if (!w->nodes[n].lost && !atomic_load(&w->nodes[n].engine->workers[0].worker.done))
-			return false;
+		for (uint32_t i = 0; i < w->node_workers && !w->nodes[n].lost; i++)
+			if (!atomic_load(&w->nodes[n].engine->workers[i].worker.done))
+				return false;
 	return true;
 }
 
@@ -257,30 +251,29 @@ static void look_for_failures(struct replica_world *w)
 		for (uint32_t t = 0; t < w->planned.plan.task_count; t++) {
 			const struct task *task = &w->nodes[n].engine->tasks[t];
 			if (!w->nodes[n].lost && task->outcome == TASK_FAILED)
-				violate(w, task_error(task));
+				replica_violate(w, task_error(task));
 		}
 }
 
 void replica_world_run(struct replica_world *w)
 {
-	uint32_t idle = 0;
 	while (!w->violated && !has_ended(w)) {
-		uint32_t work = 0;
 		for (uint32_t i = 0; i < w->node_count; i++)
-			work += step_node(w, (uint32_t)random_in(&w->random, 0, w->node_count - 1));
-		maybe_lose(w);
+			step_node(w, (uint32_t)random_in(&w->random, 0, w->node_count - 1));
+		replica_faults_round(w);
 		if (w->scenario->interrupt_ns != 0 && w->now_ns >= w->scenario->interrupt_ns)
 			for (uint32_t n = 0; n < w->node_count; n++)
 				engine_interrupt(w->nodes[n].engine);
 		if (w->rounds % 64 == 0)
 			look_for_failures(w);
-		idle = work == 0 ? idle + 1 : 0;
-		if (idle == ROUNDS_STUCK || w->now_ns > 60ll * SECOND_NS)
-			violate(w, "no progress: the job is stuck");
+		if (w->now_ns > w->calm_ns + CALM_SECONDS_MAX * (int64_t)SECOND_NS)
+			replica_violate(w, "no progress: the job is stuck");
 		w->rounds++;
 		w->now_ns += (int64_t)random_in(&w->random, 0, ROUND_NS_MAX);
 		w->wire.now_ns = w->now_ns;
 	}
+	if (!w->violated)
+		replica_check_end(w);
 }
 
 // ---- what came of it
@@ -288,25 +281,10 @@ void replica_world_run(struct replica_world *w)
 static uint32_t owner_node(const struct replica_world *w, uint32_t task)
 {
 	const struct plan_task *planned = &w->planned.plan.tasks[task];
-	uint32_t node = planned->worker;
+	uint32_t node = replica_node_of(w, task);
 	return w->nodes[node].lost && planned->standing == PLAN_PRIMARY
-		? w->planned.plan.tasks[planned->twin].worker
+		? replica_node_of(w, planned->twin)
 		: node;
-}
-
-// Both instances of a task, where both live, have consumed the same.
-static void compare_twins(struct replica_world *w, uint32_t task)
-{
-	const struct plan_task *planned = &w->planned.plan.tasks[task];
-	uint32_t a = planned->worker, b = w->planned.plan.tasks[planned->twin].worker;
-	if (planned->standing != PLAN_PRIMARY || w->nodes[a].lost || w->nodes[b].lost)
-		return;
-	const struct task *x = &w->nodes[a].engine->tasks[task];
-	const struct task *y = &w->nodes[b].engine->tasks[planned->twin];
-	for (uint32_t i = 0; i < x->input_count; i++)
-		if (x->receivers[i].next_number != y->receivers[i].next_number ||
-			x->receivers[i].checksum != y->receivers[i].checksum)
-			violate(w, "a task and its replica have not consumed the same");
 }
 
 void replica_world_gather(struct replica_world *w)
@@ -315,7 +293,6 @@ void replica_world_gather(struct replica_world *w)
 	for (uint32_t t = 0; t < plan->task_count; t++) {
 		const struct plan_task *task = &plan->tasks[t];
 		const struct plan_step *last = &task->steps[task->step_count - 1];
-		compare_twins(w, t);
 		if (task->standing == PLAN_REPLICA || last->kind != &capture_operator)
 			continue;
 		int64_t slot = weir_param_int(last->plan->params, "slot", 0);
@@ -329,12 +306,17 @@ void replica_world_gather(struct replica_world *w)
 static void destroy_node(struct replica_world *w, uint32_t n)
 {
 	struct replica_node *node = &w->nodes[n];
-	struct worker *worker = node->engine == NULL ? NULL : &node->engine->workers[0].worker;
-	if (worker != NULL && worker->crossing != NULL && worker->crossing->transport != NULL)
-		crossing_leave(worker->crossing, &node->transport);
-	transport_destroy(&node->transport);
+	for (uint32_t i = 0; i < w->node_workers; i++) {
+		struct worker *worker =
+			node->engine == NULL ? NULL : &node->engine->workers[i].worker;
+		if (worker != NULL && worker->crossing != NULL &&
+			worker->crossing->transport != NULL)
+			crossing_leave(worker->crossing, &node->transports[i]);
+		transport_destroy(&node->transports[i]);
+	}
 	engine_destroy(node->engine);
-	wire_let_go(&w->wire.ports[n]);
+	for (uint32_t i = 0; i < w->node_workers; i++)
+		wire_let_go(&w->wire.ports[n * w->node_workers + i]);
 	arena_destroy(&node->arena);
 }
 
@@ -345,9 +327,10 @@ void replica_world_destroy(struct replica_world *w)
 	wire_destroy(&w->wire);
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		if (!w->violated && !rte_mempool_full(w->nodes[n].packets))
-			violate(w, "a node's mbufs are not all back in their pool");
+			replica_violate(w, "a node's mbufs are not all back in their pool");
 		rte_mempool_free(w->nodes[n].packets);
 	}
+	replica_ledger_destroy(&w->ledger);
 	job_destroy(&w->job);
 	capture_clear();
 }

@@ -10,27 +10,83 @@
 #include "control/planner.h"
 #include "dataplane/engine_parts.h"
 #include "tests/sim/capture.h"
+#include "tests/sim/replicas_ledger.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/wire.h"
 
-enum { REPLICA_NODES_MAX = CAPTURE_NODES_MAX };
+enum {
+	REPLICA_NODES_MAX = CAPTURE_NODES_MAX,
+	NODE_WORKERS_MAX = WIRE_PORTS_MAX / REPLICA_NODES_MAX,
+	REPLICA_LOSSES_MAX = 2,
+	REPLICA_INCARNATION = 1 << 8, // the job's at first
+};
+
+// What may happen to a seed's job, counted so that a range of seeds shows what it reached.
+#define REPLICA_SITUATIONS(X)                                                                      \
+	X(DIED, "a node died")                                                                     \
+	X(PAUSED, "one taken for dead woke later")                                                 \
+	X(AWAKE, "one taken for dead never paused")                                                \
+	X(ZOMBIE_WORKED, "one taken for dead worked on after others knew")                         \
+	X(ZOMBIE_HEARD, "one taken for dead heard of another's loss")                              \
+	X(AT_START, "lost in the first 2 ms")                                                      \
+	X(AT_END, "lost when tasks had finished")                                                  \
+	X(TWICE, "two lost")                                                                       \
+	X(DURING, "one lost while another was being replaced")                                     \
+	X(LATE_NEWS, "a node told over 10 ms after another")                                       \
+	X(NOT_ALONE, "an owner held up until it was told that it is alone")                        \
+	X(CUT, "a path cut")                                                                       \
+	X(CUT_OVER, "a path cut during a takeover")                                                \
+	X(HARSH, "over 10 % of packets lost")                                                      \
+	X(TAKEN_OVER, "a task taken over")                                                         \
+	X(REPLAYED, "with log yet to obey")                                                        \
+	X(AGAIN, "with items to be sent again")                                                    \
+	X(AHEAD, "with receivers ahead of it")                                                     \
+	X(FENCED, "a frame of a fenced or standing-by sender refused")                             \
+	X(FULL, "a loss with retention full somewhere")                                            \
+	X(LOG_FULL, "an owner held up by a full log")                                              \
+	X(SINGLE, "a loss in a job with some tasks single")                                        \
+	X(TWO_WORKERS, "a loss with two workers a node")                                           \
+	X(STOPPED, "interrupted, and a loss")
+
+enum replica_situation {
+#define SITUATION(name, text) REPLICA_##name,
+	REPLICA_SITUATIONS(SITUATION)
+#undef SITUATION
+		REPLICA_SITUATION_COUNT,
+};
+
+// How a loss comes about.
+enum replica_when { LOSE_ANY, LOSE_FIRST, LOSE_LAST, LOSE_DURING };
 
 // What one node is to be told of another's loss.
 struct replica_news {
 	int64_t begin_ns, alone_ns; // when; 0: nothing
 };
 
+struct replica_faults {
+	struct wire_faults wire; // until end_ns
+	int64_t end_ns;
+	uint32_t cuts, pauses; // of a hundred thousand rounds or steps
+	bool cut_over;         // paths are cut as a node is lost, too
+	uint32_t losses;
+	enum replica_when when[REPLICA_LOSSES_MAX];
+	int64_t lose_at_ns;
+};
+
 struct replica_node {
 	struct engine *engine;
-	struct transport transport;
-	struct arena arena; // the transport's
+	struct transport transports[NODE_WORKERS_MAX]; // each on a port of its own
+	struct arena arena;                            // theirs
 	struct crossing_network network;
-	uint32_t peers[REPLICA_NODES_MAX];
+	uint32_t peers[WIRE_PORTS_MAX];
 	struct rte_mempool *packets;
-	bool dead;               // steps no more
-	bool lost;               // is taken for dead
-	int64_t paused_until_ns; // a zombie wakes then
+	bool dead;      // steps no more
+	bool lost;      // is taken for dead
+	bool heeds;     // if so, what it hears of others
+	uint32_t eager; // of a thousand turns it takes
+	int64_t paused_until_ns;
 	struct replica_news news[REPLICA_NODES_MAX];
+	bool begun[REPLICA_NODES_MAX], alone[REPLICA_NODES_MAX]; // it was told
 };
 
 struct replica_world {
@@ -40,11 +96,15 @@ struct replica_world {
 	struct planned_job planned;
 	struct workload_cover *covers;
 	struct wire wire;
-	uint32_t node_count;
+	struct replica_faults faults;
+	struct replica_ledger ledger;
+	uint32_t node_count, node_workers;
 	struct replica_node nodes[REPLICA_NODES_MAX];
-	uint32_t losses, losses_wanted;
-	int64_t now_ns, lose_at_ns;
+	uint32_t losses;
+	int64_t now_ns;
+	int64_t calm_ns; // from then on nothing goes wrong any more, and all has been told
 	uint64_t rounds;
+	uint64_t seen[REPLICA_SITUATION_COUNT];
 	bool violated;
 };
 
@@ -55,3 +115,30 @@ void replica_world_destroy(struct replica_world *w); // its mbufs must all be ba
 
 // Put the rows of the instances that count where the check of outputs looks for them.
 void replica_world_gather(struct replica_world *w);
+
+void replica_world_dump(const struct replica_world *w); // on stderr (tests/sim/replicas_dump.c)
+void replica_violate(struct replica_world *w, const char *what);
+
+static inline uint32_t replica_node_of(const struct replica_world *w, uint32_t task)
+{
+	return w->planned.plan.tasks[task].worker / w->node_workers;
+}
+
+static inline struct task *replica_task(const struct replica_world *w, uint32_t task)
+{
+	return &w->nodes[replica_node_of(w, task)].engine->tasks[task];
+}
+
+// Faults, losses and who hears of them (tests/sim/replicas_faults.c).
+void replica_faults_draw(struct replica_world *w);
+void replica_faults_round(struct replica_world *w);
+void replica_faults_hear(struct replica_world *w, uint32_t node); // before it steps
+
+// What must hold after a worker has stepped (tests/sim/replicas_check.c), and at the end.
+void replica_check_step(struct replica_world *w, uint32_t node, uint32_t worker);
+void replica_check_end(struct replica_world *w);
+
+// How many seeds reached what; the processes share it (tests/sim/replicas_seen.c).
+void replica_seen_create(void);
+void replica_seen_add(const struct replica_world *w);
+void replica_seen_print(void);

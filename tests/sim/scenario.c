@@ -82,15 +82,37 @@ static void write_query(struct scenario *s, uint32_t i)
 			q->one_sink ? ", parallelism: 1" : "");
 }
 
+// Which operators have replicas: all, or all but the sinks.
+static void write_replicas(struct scenario *s)
+{
+	add(s, "recovery:\n  survive: 1 host\n  retention: 4MiB\n");
+	if (s->sinks_single)
+		add(s, "  operators: [source");
+	for (uint32_t i = 0; i < s->query_count && s->sinks_single; i++) {
+		const struct query *q = &s->queries[i];
+		if (q->keep_modulo != 1)
+			add(s, ", keep%u", i);
+		if (q->raise != 0)
+			add(s, ", raised%u", i);
+		if (q->window)
+			add(s, ", windows%u", i);
+		if (q->top != 0)
+			add(s, ", best%u", i);
+	}
+	if (s->sinks_single)
+		add(s, "]\n");
+}
+
 static void write_job(struct scenario *s)
 {
 	s->job[0] = 0;
 	add(s, "version: 1\njob: sim\nworkers: {count: %u, state_memory: 64MiB}\n", s->workers);
 	add(s, "exchange: {frame: %uB, credit: %u}\n", s->frame_bytes, s->credit);
-	add(s,
-		s->replicas ? "recovery: {survive: 1 host, retention: 4MiB}\noperators:\n"
-			    : "checkpoint: {interval: 1s, retention: 16MiB, snapshot: 8MiB}\n"
-			      "operators:\n");
+	if (s->replicas)
+		write_replicas(s);
+	else
+		add(s, "checkpoint: {interval: 1s, retention: 16MiB, snapshot: 8MiB}\n");
+	add(s, "operators:\n");
 	add(s,
 		"  - {id: source, kind: nexmark, events: %llu, rate: %llu/s, group: %llu, "
 		"pace: %llu/s}\n",
@@ -160,7 +182,13 @@ void scenario_draw_replicas(struct scenario *s, uint64_t seed)
 	scenario_draw(s, seed);
 	s->replicas = true;
 	s->events = REPLICAS_EVENTS;
-	s->workers = (uint32_t)random_in(&random, 2, CAPTURE_NODES_MAX);
+	s->node_workers = random_chance(&random, 250) ? 2 : 1;
+	s->workers = s->node_workers * (uint32_t)random_in(&random, 2, CAPTURE_NODES_MAX);
+	if (s->workers > 4 && s->credit > 8)
+		s->credit = 8; // of many channels
+	s->sinks_single = random_chance(&random, 150);
+	for (uint32_t i = 0; i < s->query_count && s->sinks_single; i++)
+		s->queries[i].one_sink = true; // or no node can be spared
 	s->interrupt_ns = s->interrupt_ns == 0 ? 0 : (int64_t)random_in(&random, 1, 700000000);
 	write_job(s);
 }

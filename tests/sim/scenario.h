@@ -44,14 +44,16 @@ struct scenario {
 	struct query queries[SCENARIO_QUERIES_MAX];
 	uint32_t kills;       // times that one to three tasks die
 	int64_t interrupt_ns; // 0: runs to the end
-	bool replicas;        // of every task, instead of checkpoints
+	bool replicas;        // of tasks, instead of checkpoints
+	bool sinks_single;    // the sinks' tasks have none
+	uint32_t node_workers;
 	char folder[64];      // "": sinks capture rows; else they write SINK.csv there
 	char job[4096];       // the job file
 };
 
 void scenario_draw(struct scenario *s, uint64_t seed);
 
-// The same for tasks with replicas: faster, and shorter.
+// The same for tasks with replicas: faster, and shorter. Workers are then those of all nodes.
 void scenario_draw_replicas(struct scenario *s, uint64_t seed);
 
 // Have the sinks write files into `folder`, and the job run to its end.

@@ -24,6 +24,7 @@
 #include "tests/sim/world.h"
 
 enum { PROCESSES_MAX = 64, SEED_SECONDS_MAX = 120 };
+enum { EAL_BYTES = 256 << 20 };
 enum { CHILD_BROKEN = 2, CHILD_DIED = 3 };
 
 struct options {
@@ -166,8 +167,12 @@ static bool run_replicas_seed(uint64_t seed, bool verbose)
 			good = check_output(&scenario, i);
 	}
 	if (!good || verbose)
-		fprintf(stderr, "seed %" PRIu64 ": %" PRIu64 " rounds, %u nodes, %u lost, job:\n%s",
-			seed, world.rounds, world.node_count, world.losses, scenario.job);
+		fprintf(stderr,
+			"seed %" PRIu64 ": %" PRIu64 " rounds, %.3f ms, %u nodes of %u, %u lost, "
+			"job:\n%s",
+			seed, world.rounds, (double)world.now_ns / 1e6, world.node_count,
+			world.node_workers, world.losses, scenario.job);
+	replica_seen_add(&world);
 	world.violated |= !good;
 	replica_world_destroy(&world);
 	return !world.violated;
@@ -215,7 +220,7 @@ static int child(const struct options *o, uint64_t seed)
 	signal(SIGSEGV, name_seed);
 	signal(SIGBUS, name_seed);
 	signal(SIGFPE, name_seed);
-	if (engine_eal_start(128u << 20, &huge) != 0)
+	if (engine_eal_start(EAL_BYTES, &huge) != 0)
 		return CHILD_BROKEN;
 	for (; is_wanted(o, seed); seed += o->processes) {
 		progress->current[share] = seed;
@@ -299,6 +304,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		return 0;
 	case 'r':
 		o->run = run_replicas_seed;
+		replica_seen_create();
 		setenv("WEIR_SMALL_PAGES", "1", 1); // it fills its pools anew for every seed
 		return 0;
 	case 'f':
@@ -345,6 +351,8 @@ int main(int argc, char **argv)
 		seeds += progress->seeds[i];
 		violations += progress->violations[i];
 	}
+	if (o.run == run_replicas_seed)
+		replica_seen_print();
 	if (violations != 0)
 		printf("first violation: seed %" PRIu64 "\n",
 			(uint64_t)atomic_load(&progress->first_violation));

@@ -1,0 +1,345 @@
+// What must hold of the nodes after every step of a worker, seen from outside: from all engines at
+// once, whatever their tasks believe.
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "numa/assert.h"
+#include "tests/sim/replicas.h"
+
+enum { SLOW_CHECKS = 16 }; // steps between checks that look at every channel
+
+static void expect(struct replica_world *w, const char *wrong)
+{
+	if (wrong != NULL)
+		replica_violate(w, wrong);
+}
+
+static const struct plan_task *planned(const struct replica_world *w, uint32_t task)
+{
+	return &w->planned.plan.tasks[task];
+}
+
+static uint32_t twin_node(const struct replica_world *w, uint32_t task)
+{
+	return replica_node_of(w, planned(w, task)->twin);
+}
+
+// ---- what was made
+
+// What counts of a sender's: what its owner has let go; what a replica makes of a log that it has.
+static void check_made(struct replica_world *w, const struct task *t, uint32_t index)
+{
+	const struct sender *s = &t->exchange.senders[index];
+	const struct retention *kept = &s->retention;
+	uint64_t *at = &w->ledger.tasks[t->id].positions[index];
+	uint64_t limit = t->replica.role == REPLICA_FOLLOWS ? s->next_number : s->release;
+	if (kept->next - *at > kept->capacity)
+		*at = kept->first; // written over since
+	while (*at != kept->next) {
+		uint64_t behind = *at;
+		const struct frame_header *frame = retention_walk(kept, &behind);
+		if (frame->first_number + frame->item_count > limit)
+			break;
+		expect(w, replica_ledger_made(&w->ledger, s->channel->config.id, frame));
+		*at = behind;
+	}
+}
+
+// ---- what was consumed
+
+static void check_hand(struct replica_world *w, const struct receiver *r)
+{
+	if (r->frame == NULL)
+		return;
+	const struct frame_header *h = rte_pktmbuf_mtod(r->frame, const struct frame_header *);
+	if (h->incarnation != r->expect.incarnation)
+		replica_violate(w, "a receiver has a frame of an incarnation that is fenced");
+	if (r->items != 0 && h->type == FRAME_DATA)
+		expect(w,
+			replica_ledger_in_hand(&w->ledger, r->channel->config.id, r->next_number,
+				r->first, r->items));
+}
+
+static void check_receiver(struct replica_world *w, const struct task *t, uint32_t input)
+{
+	const struct receiver *r = &t->receivers[input];
+	uint64_t *before = &w->ledger.tasks[t->id].incarnations[input];
+	uint64_t answered = atomic_load(&r->channel->answered);
+	if (r->expect.incarnation < *before || answered != r->expect.incarnation)
+		replica_violate(w, "a receiver expects an older incarnation than it answered");
+	if (r->standby != NULL && atomic_load(&r->standby->answered) >= answered)
+		replica_violate(w, "a receiver has answered two instances");
+	*before = r->expect.incarnation;
+	if (t->logged)
+		expect(w, replica_ledger_consumed(&w->ledger, r->channel->config.id, r));
+	if (t->logged || r->tells)
+		check_hand(w, r);
+}
+
+// ---- logs
+
+static const struct order_entry *entry_of(const struct order_log *log, uint64_t index)
+{
+	return &log->entries[index & (log->capacity - 1)];
+}
+
+// What was streamed changes no more.
+static void check_streamed(struct replica_world *w, const struct task *t)
+{
+	const struct order_log *log = &t->log;
+	uint64_t count = w->ledger.logs[t->id].count;
+	uint64_t from = count > 2 ? count - 2 : 0;
+	for (uint64_t i = from < log->first ? log->first : from; i < t->replica.streamed; i++)
+		expect(w, replica_ledger_entry(&w->ledger, t->id, i, entry_of(log, i)));
+}
+
+static void check_taken(struct replica_world *w, const struct task *t)
+{
+	uint64_t *taken = &w->ledger.tasks[t->id].taken;
+	for (; *taken < t->log.next; (*taken)++)
+		expect(w,
+			replica_ledger_entry(&w->ledger, planned(w, t->id)->twin, *taken,
+				entry_of(&t->log, *taken)));
+}
+
+// ---- what may leave
+
+static bool is_news(const struct ledger_note *last, const struct exchange *x)
+{
+	for (uint32_t i = 0; i < x->sender_count; i++)
+		if (last->numbers[i] != x->senders[i].next_number)
+			return true;
+	return false;
+}
+
+static void note(struct ledger_task *l, const struct task *t)
+{
+	const struct exchange *x = &t->exchange;
+	if (l->note_count != 0 && !is_news(&l->notes[l->note_count - 1], x))
+		return;
+	if (l->note_count == l->note_room) {
+		l->note_room = 2 * l->note_room + 16;
+		l->notes = realloc(l->notes, l->note_room * sizeof(*l->notes));
+		VERIFY(l->notes != NULL);
+	}
+	struct ledger_note *last = &l->notes[l->note_count++];
+	last->index = t->log.next;
+	last->numbers = calloc(x->sender_count + 1, sizeof(uint64_t));
+	VERIFY(last->numbers != NULL);
+	for (uint32_t i = 0; i < x->sender_count; i++)
+		last->numbers[i] = x->senders[i].next_number;
+}
+
+static bool has_left(const struct ledger_note *first, const struct exchange *x)
+{
+	for (uint32_t i = 0; i < x->sender_count; i++)
+		if (x->senders[i].release < first->numbers[i])
+			return false;
+	return true;
+}
+
+static void forget_notes(struct ledger_task *l, const struct exchange *x)
+{
+	uint32_t gone = 0;
+	while (gone < l->note_count && has_left(&l->notes[gone], x))
+		free(l->notes[gone++].numbers);
+	l->note_count -= gone;
+	memmove(l->notes, l->notes + gone, l->note_count * sizeof(*l->notes));
+}
+
+// Items below a sender's release were all there after some step; the log as it was then must be
+// with the replica. What that has is asked of itself.
+static void check_release(struct replica_world *w, const struct task *t)
+{
+	struct ledger_task *l = &w->ledger.tasks[t->id];
+	uint64_t held = w->ledger.tasks[planned(w, t->id)->twin].taken;
+	const struct exchange *x = &t->exchange;
+	note(l, t);
+	for (uint32_t i = 0; i < x->sender_count; i++) {
+		uint64_t release = x->senders[i].release;
+		uint32_t n = 0;
+		if (release == l->released[i])
+			continue;
+		l->released[i] = release;
+		while (n < l->note_count && l->notes[n].numbers[i] < release)
+			n++;
+		if (n == l->note_count)
+			replica_violate(w, "items may leave that are not made yet");
+		else if (l->notes[n].index > held)
+			replica_violate(w, "items may leave whose log their replica does not have");
+	}
+	forget_notes(l, x);
+}
+
+// Nobody stands alone, or takes over, who was not told.
+static void check_role(struct replica_world *w, const struct task *t)
+{
+	const struct replica_node *node = &w->nodes[replica_node_of(w, t->id)];
+	uint32_t twin = twin_node(w, t->id);
+	bool primary = planned(w, t->id)->standing == PLAN_PRIMARY;
+	if (t->replica.role == REPLICA_ALONE && !(primary ? node->alone : node->begun)[twin])
+		replica_violate(w,
+			primary ? "an owner goes on alone without being told"
+				: "a replica takes over without being told");
+}
+
+// ---- what is kept
+
+// Where the receiver of a channel stands; UINT64_MAX: its instance is gone.
+static uint64_t consumed_of(const struct replica_world *w, uint32_t channel)
+{
+	const struct replica_node *node =
+		&w->nodes[replica_node_of(w, w->planned.plan.channels[channel].to)];
+	return node->lost ? UINT64_MAX : node->engine->receiver_of[channel]->next_number;
+}
+
+static void check_kept(struct replica_world *w, const struct sender *s)
+{
+	for (uint32_t i = 0; i < s->follower_count; i++)
+		if (consumed_of(w, s->followers[i].channel->config.id) < s->retention.first_number)
+			replica_violate(w, "items are forgotten that one has not consumed");
+}
+
+static uint32_t in_outlet(const struct replica_world *w, const struct channel *channel)
+{
+	const struct plan_channel *p = &w->planned.plan.channels[channel->config.id];
+	const struct engine *e = w->nodes[replica_node_of(w, p->from)].engine;
+	const struct crossing *c = engine_worker_of(e, p->from)->worker.crossing;
+	for (uint32_t i = 0; c != NULL && i < c->outlet_count; i++)
+		if (c->outlet_channel[i] == channel)
+			return c->outlets[i].in_flight + c->outlets[i].staged_count -
+				c->outlets[i].staged_at;
+	return 0;
+}
+
+static uint32_t in_receiver(const struct replica_world *w, const struct channel *channel)
+{
+	const struct plan_channel *p = &w->planned.plan.channels[channel->config.id];
+	const struct engine *e = w->nodes[replica_node_of(w, p->from)].engine;
+	const struct receiver *r = e->receiver_of[channel->config.id]; // NULL: on another node
+	if (r == NULL || r->channel != channel)
+		return 0;
+	return r->burst_count - r->burst_at + r->return_count + (r->frame != NULL);
+}
+
+static void check_credit(struct replica_world *w, const struct channel *c,
+	const struct credit *credit)
+{
+	uint32_t there = credit->count + credit->control_count + rte_ring_count(c->forward) +
+		rte_ring_count(c->back) + in_outlet(w, c) + in_receiver(w, c);
+	if (there != c->config.frames + CHANNEL_CONTROL_FRAMES)
+		replica_violate(w, "credit was lost or made: a channel's mbufs are not all there");
+}
+
+static void check_slowly(struct replica_world *w, const struct task *t)
+{
+	for (uint32_t i = 0; i < t->exchange.sender_count; i++) {
+		const struct sender *s = &t->exchange.senders[i];
+		for (uint32_t f = 0; f < s->follower_count; f++)
+			check_credit(w, s->followers[f].channel, &s->followers[f].credit);
+		if (s->follower_count != 0)
+			check_kept(w, s);
+	}
+	if (planned(w, t->id)->standing == PLAN_PRIMARY)
+		check_credit(w, t->replica.channel, &t->replica.credit);
+}
+
+// ---- all of it
+
+static void see(struct replica_world *w, const struct task *t)
+{
+	const struct replica_node *node = &w->nodes[replica_node_of(w, t->id)];
+	bool twin_lost = node->begun[twin_node(w, t->id)];
+	w->seen[REPLICA_NOT_ALONE] +=
+		t->replica.role == REPLICA_OWNER && twin_lost && t->replica.release_count != 0;
+	w->seen[REPLICA_LOG_FULL] += t->replica.role == REPLICA_OWNER && t->blocked &&
+		order_log_room(&t->log) <= TASK_STEP_FRAMES;
+}
+
+// What a takeover met, as it is right after it.
+static void see_takeover(struct replica_world *w, const struct task *t)
+{
+	uint64_t again = 0, ahead = 0;
+	for (uint32_t i = 0; i < t->exchange.sender_count; i++) {
+		const struct sender *s = &t->exchange.senders[i];
+		for (uint32_t f = 0; f < s->follower_count; f++) {
+			uint64_t consumed = consumed_of(w, s->followers[f].channel->config.id);
+			again += consumed < s->next_number;
+			ahead += consumed != UINT64_MAX && consumed > s->next_number;
+		}
+	}
+	w->seen[REPLICA_TAKEN_OVER]++;
+	w->seen[REPLICA_REPLAYED] += order_log_replaying(&t->log);
+	w->seen[REPLICA_AGAIN] += again != 0;
+	w->seen[REPLICA_AHEAD] += ahead != 0;
+}
+
+static void check_task(struct replica_world *w, const struct task *t, bool slowly)
+{
+	struct ledger_task *l = &w->ledger.tasks[t->id];
+	enum plan_standing standing = planned(w, t->id)->standing;
+	if (standing == PLAN_REPLICA && t->replica.role == REPLICA_ALONE && !l->was_owner) {
+		see_takeover(w, t);
+		l->was_owner = true;
+	}
+	if (standing == PLAN_REPLICA && t->replica.role == REPLICA_FOLLOWS)
+		check_taken(w, t);
+	for (uint32_t i = 0; i < t->exchange.sender_count; i++)
+		if (t->exchange.senders[i].follower_count != 0)
+			check_made(w, t, i);
+	if (t->replica.role == REPLICA_OWNER) {
+		check_streamed(w, t);
+		check_release(w, t);
+	}
+	if (standing != PLAN_SINGLE) {
+		check_role(w, t);
+		see(w, t);
+	}
+	if (slowly)
+		check_slowly(w, t);
+}
+
+// Senders first: what one of them lets go another task of the worker may have consumed since.
+void replica_check_step(struct replica_world *w, uint32_t node, uint32_t worker)
+{
+	const struct worker *stepped = &w->nodes[node].engine->workers[worker].worker;
+	bool slowly = w->rounds % SLOW_CHECKS == 0;
+	for (uint32_t i = 0; i < stepped->task_count; i++)
+		check_task(w, stepped->tasks[i], slowly);
+	for (uint32_t i = 0; i < stepped->task_count; i++)
+		for (uint32_t r = 0; r < stepped->tasks[i]->input_count; r++)
+			check_receiver(w, stepped->tasks[i], r);
+}
+
+static void check_drops(struct replica_world *w, const struct task *t)
+{
+	for (uint32_t i = 0; i < t->input_count; i++)
+		for (int d = 0; d < WEIR_DROP_COUNT; d++) {
+			uint64_t dropped = t->receivers[i].dropped[d];
+			bool of_loss = d == WEIR_DROP_FRAME_FENCED || d == WEIR_DROP_FRAME_REPEATED;
+			w->seen[REPLICA_FENCED] += d == WEIR_DROP_FRAME_FENCED ? dropped : 0;
+			if (dropped != 0 && (!of_loss || w->losses == 0))
+				replica_violate(w, "a frame was dropped for no good reason");
+		}
+}
+
+// Both instances of a task have consumed all, where both live; it was all there ever was.
+void replica_check_end(struct replica_world *w)
+{
+	for (uint32_t t = 0; t < w->planned.plan.task_count; t++) {
+		const struct task *task = replica_task(w, t);
+		if (w->nodes[replica_node_of(w, t)].lost)
+			continue;
+		check_drops(w, task);
+		for (uint32_t i = 0; i < task->input_count; i++) {
+			const struct receiver *r = &task->receivers[i];
+			uint32_t logical = w->ledger.logical[r->channel->config.id];
+			if (task->logged && r->next_number != w->ledger.items[logical].count)
+				replica_violate(w, "the job ended before all was consumed");
+		}
+	}
+	if (w->wire.no_mbuf != 0)
+		replica_violate(w, "a node ran out of packets");
+}
