@@ -17,6 +17,7 @@ enum {
 	TASK_LINKS_MAX = PLAN_STEPS_MAX + 1,
 	TASK_SOURCE_RECORDS = 2048,
 	TASK_STEP_FRAMES = 16,
+	TASK_STEP_ENTRIES = 64, // of the log that a source obeys
 };
 
 enum task_outcome { TASK_RUNNING, TASK_FINISHED, TASK_FAILED };
