@@ -13,6 +13,7 @@ enum { WINDOW = 64, ROUND_NS_MAX = 100000 };
 enum { PACKET_BYTES = WIRE_PACKET_MAX, SECOND_NS = 1000000000 };
 // Once nothing goes wrong any more and all has been told, the job ends within so long.
 enum { CALM_SECONDS_MAX = 4 };
+enum { TIMED_STATE_BYTES = 8 << 20 };
 
 static const uint16_t worker_numbers[WIRE_PORTS_MAX];
 
@@ -125,7 +126,7 @@ static bool create_engine(struct replica_world *w, uint32_t n)
 		.network = &node->network,
 		.worker_cpus = cpus,
 		.incarnation = REPLICA_INCARNATION,
-		.lazy = true};
+		.lazy = !w->scenario->timed};
 	char error[512];
 	capture_node = n + 1;
 	if (engine_create(&config, error, sizeof(error), &node->engine) == 0) {
@@ -150,10 +151,12 @@ bool replica_world_create(struct replica_world *w, const struct scenario *scenar
 	wire_create(&w->wire, scenario->seed);
 	if (!plan_job(w))
 		return false;
-	if (random_chance(&w->random, 400)) // a few frames
+	if (scenario->timed)
+		w->planned.plan.worker_state_bytes = TIMED_STATE_BYTES;
+	else if (random_chance(&w->random, 400)) // a few frames
 		w->planned.plan.channel_retention_bytes =
 			scenario->frame_bytes * random_in(&w->random, 4, 12);
-	bool short_logs = random_chance(&w->random, 300);
+	bool short_logs = !scenario->timed && random_chance(&w->random, 300);
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		create_packets(w, n);
 		create_transports(w, n);
@@ -162,7 +165,8 @@ bool replica_world_create(struct replica_world *w, const struct scenario *scenar
 		if (short_logs)
 			shorten_logs(w, w->nodes[n].engine);
 	}
-	replica_faults_draw(w);
+	if (!scenario->timed)
+		replica_faults_draw(w);
 	replica_ledger_create(&w->ledger, &w->planned.plan);
 	return true;
 }

@@ -301,6 +301,18 @@ static void check_task(struct replica_world *w, const struct task *t, bool slowl
 		check_slowly(w, t);
 }
 
+// Whoever still reads a frame that was given back reads nonsense.
+static void spoil_returned(const struct channel *c)
+{
+	struct rte_mbuf *back[CHANNEL_FRAMES_MAX + CHANNEL_CONTROL_FRAMES];
+	uint32_t count = rte_ring_sc_dequeue_burst(c->back, (void **)back,
+		CHANNEL_FRAMES_MAX + CHANNEL_CONTROL_FRAMES, NULL);
+	for (uint32_t i = 0; i < count; i++)
+		memset(rte_pktmbuf_mtod(back[i], uint8_t *), 0x5A, c->config.frame_bytes);
+	uint32_t put = rte_ring_sp_enqueue_bulk(c->back, (void **)back, count, NULL);
+	VERIFY(put == count);
+}
+
 // Senders first: what one of them lets go another task of the worker may have consumed since.
 void replica_check_step(struct replica_world *w, uint32_t node, uint32_t worker)
 {
@@ -311,6 +323,13 @@ void replica_check_step(struct replica_world *w, uint32_t node, uint32_t worker)
 	for (uint32_t i = 0; i < stepped->task_count; i++)
 		for (uint32_t r = 0; r < stepped->tasks[i]->input_count; r++)
 			check_receiver(w, stepped->tasks[i], r);
+	for (uint32_t i = 0; i < stepped->task_count; i++)
+		for (uint32_t r = 0; r < stepped->tasks[i]->input_count; r++) {
+			const struct receiver *receiver = &stepped->tasks[i]->receivers[r];
+			spoil_returned(receiver->channel);
+			if (receiver->standby != NULL)
+				spoil_returned(receiver->standby);
+		}
 }
 
 static void check_drops(struct replica_world *w, const struct task *t)

@@ -57,9 +57,9 @@ static void write_query(struct scenario *s, uint32_t i)
 	const struct scenario_stream *stream = &scenario_streams[q->stream];
 	char input[32];
 	snprintf(input, sizeof(input), "source.%s", stream->name);
-	if (q->keep_modulo != 1) {
-		add(s, "  - {id: keep%u, kind: filter, input: %s, where: \"%s %% %u = 0\"}\n", i,
-			input, stream->value, q->keep_modulo);
+	if (q->keep_modulo != 1 || q->merged) {
+		add(s, "  - {id: keep%u, kind: filter, input: %s, where: \"%s %% %u = 0\"%s}\n", i,
+			input, stream->value, q->keep_modulo, q->merged ? ", parallelism: 1" : "");
 		snprintf(input, sizeof(input), "keep%u", i);
 	}
 	if (q->raise != 0) {
@@ -90,7 +90,7 @@ static void write_replicas(struct scenario *s)
 		add(s, "  operators: [source");
 	for (uint32_t i = 0; i < s->query_count && s->sinks_single; i++) {
 		const struct query *q = &s->queries[i];
-		if (q->keep_modulo != 1)
+		if (q->keep_modulo != 1 || q->merged)
 			add(s, ", keep%u", i);
 		if (q->raise != 0)
 			add(s, ", raised%u", i);
@@ -118,7 +118,7 @@ static void write_job(struct scenario *s)
 		"pace: %llu/s}\n",
 		(unsigned long long)s->events, (unsigned long long)s->rate,
 		(unsigned long long)s->group,
-		(unsigned long long)s->rate * (s->replicas ? REPLICAS_PACE : 1));
+		(unsigned long long)s->pace);
 	for (uint32_t i = 0; i < s->query_count; i++)
 		write_query(s, i);
 }
@@ -159,7 +159,7 @@ void scenario_draw(struct scenario *s, uint64_t seed)
 	static const uint64_t groups[] = {1, 1, 7, 50, 977, 1000};
 	static const uint32_t frames[] = {512, 600, 1024, 2048, 8192};
 	struct random random = {seed * 0x2545F4914F6CDD1DULL + 1}, *r = &random;
-	*s = (struct scenario){.seed = seed, .rate = 1000, .events = 60000};
+	*s = (struct scenario){.seed = seed, .rate = 1000, .pace = 1000, .events = 60000};
 	s->group = groups[random_in(r, 0, 5)];
 	s->workers = (uint32_t)random_in(r, 1, 3);
 	s->frame_bytes = frames[random_in(r, 0, 4)];
@@ -182,6 +182,7 @@ void scenario_draw_replicas(struct scenario *s, uint64_t seed)
 	scenario_draw(s, seed);
 	s->replicas = true;
 	s->events = REPLICAS_EVENTS;
+	s->pace = REPLICAS_PACE * s->rate;
 	s->node_workers = random_chance(&random, 250) ? 2 : 1;
 	s->workers = s->node_workers * (uint32_t)random_in(&random, 2, CAPTURE_NODES_MAX);
 	if (s->workers > 4 && s->credit > 8)
@@ -189,6 +190,8 @@ void scenario_draw_replicas(struct scenario *s, uint64_t seed)
 	s->sinks_single = random_chance(&random, 150);
 	for (uint32_t i = 0; i < s->query_count && s->sinks_single; i++)
 		s->queries[i].one_sink = true; // or no node can be spared
+	for (uint32_t i = 0; i < s->query_count; i++)
+		s->queries[i].merged = s->queries[i].window && random_chance(&random, 600);
 	s->interrupt_ns = s->interrupt_ns == 0 ? 0 : (int64_t)random_in(&random, 1, 700000000);
 	write_job(s);
 }
@@ -197,5 +200,25 @@ void scenario_to_files(struct scenario *s, const char *folder)
 {
 	snprintf(s->folder, sizeof(s->folder), "%s", folder);
 	s->interrupt_ns = 0;
+	write_job(s);
+}
+
+void scenario_draw_takeover(struct scenario *s, uint64_t seed, uint64_t pace)
+{
+	scenario_draw_replicas(s, seed);
+	s->timed = true;
+	s->sinks_single = false;
+	s->interrupt_ns = 0;
+	s->pace = pace;
+	s->events = pace; // a second's, of which it sees a part
+	s->group = 1; // in order, and evenly
+	s->frame_bytes = s->frame_bytes < 2048 ? 2048 : s->frame_bytes;
+	s->credit = 32;
+	s->query_count = 2; // items that never pause, and one with state
+	s->queries[1] = s->queries[0];
+	if (!s->queries[1].window)
+		draw_window(&s->queries[1], &(struct random){seed});
+	s->queries[1].window = true;
+	s->queries[0] = (struct query){.stream = NEXMARK_BID, .keep_modulo = 1, .one_sink = true};
 	write_job(s);
 }

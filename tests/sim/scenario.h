@@ -32,12 +32,14 @@ struct query {
 	uint32_t keep_modulo; // only events whose value is divisible by it; 1: all
 	int64_t raise;        // a projection adds it to the value; 0: no projection
 	uint32_t top;         // ranks kept per window; 0: no top
+	bool merged; // the filter is one task, which takes all sources' in the order they come
 	bool one_sink;        // else one a worker, fused where it can be
 };
 
 struct scenario {
 	uint64_t seed;
 	uint64_t events, rate, group;
+	uint64_t pace; // events a second of the clock
 	uint32_t workers;
 	uint32_t frame_bytes, credit;
 	uint32_t query_count;
@@ -46,6 +48,7 @@ struct scenario {
 	int64_t interrupt_ns; // 0: runs to the end
 	bool replicas;        // of tasks, instead of checkpoints
 	bool sinks_single;    // the sinks' tasks have none
+	bool timed;           // to see how long a takeover takes, with nothing else wrong
 	uint32_t node_workers;
 	char folder[64];      // "": sinks capture rows; else they write SINK.csv there
 	char job[4096];       // the job file
@@ -58,6 +61,9 @@ void scenario_draw_replicas(struct scenario *s, uint64_t seed);
 
 // Have the sinks write files into `folder`, and the job run to its end.
 void scenario_to_files(struct scenario *s, const char *folder);
+
+// One of those with so many events a second and a death soon, over nodes as they are in production.
+void scenario_draw_takeover(struct scenario *s, uint64_t seed, uint64_t pace);
 
 static inline uint32_t query_key_count(const struct query *q)
 {

@@ -20,6 +20,7 @@
 #include "tests/sim/files.h"
 #include "tests/sim/model.h"
 #include "tests/sim/replicas.h"
+#include "tests/sim/takeover.h"
 #include "tests/sim/transport.h"
 #include "tests/sim/world.h"
 
@@ -310,6 +311,11 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case 'f':
 		o->run = files_run_seed;
 		return 0;
+	case 'k':
+		o->run = takeover_run_seed;
+		setenv("WEIR_SMALL_PAGES", "1", 1);
+		takeover_create();
+		return 0;
 	case 't':
 		o->run = transport_run_seed;
 		setenv("WEIR_SMALL_PAGES", "1", 1); // it fills its pools anew for every seed
@@ -332,6 +338,9 @@ int main(int argc, char **argv)
 		{"transport", 't', NULL, 0, "Run the transport alone, over a bad network", 0},
 		{"replicas", 'r', NULL, 0,
 			"Jobs across nodes, their tasks with hot replicas, and nodes that die", 0},
+		{"takeover", 'k', NULL, 0,
+			"How long replicas take to take over, with the time that steps took here",
+			0},
 		{"verbose", 'v', NULL, 0, "Say what every seed runs", 0},
 		{0},
 	};
@@ -353,6 +362,8 @@ int main(int argc, char **argv)
 	}
 	if (o.run == run_replicas_seed)
 		replica_seen_print();
+	if (o.run == takeover_run_seed)
+		takeover_print();
 	if (violations != 0)
 		printf("first violation: seed %" PRIu64 "\n",
 			(uint64_t)atomic_load(&progress->first_violation));
