@@ -108,12 +108,14 @@ static void create_packets(struct replica_world *w, uint32_t n)
 		wire_add(&w->wire, node->packets, PACKET_BYTES - LINK_HEADROOM - 64);
 }
 
-// Logs that are soon full: room for what a step may log, and what comes in one frame.
+// Logs that are soon full: an owner's with room for what a step may log and a little more, a
+// replica's for what comes in one frame.
 static void shorten_logs(struct replica_world *w, const struct engine *e)
 {
 	for (uint32_t t = 0; t < e->task_count; t++)
 		if (engine_owns(e, t) && e->tasks[t].logged)
-			e->tasks[t].log.capacity = 128;
+			e->tasks[t].log.capacity =
+				e->tasks[t].replica.role == REPLICA_OWNER ? 32 : 128;
 }
 
 static bool create_engine(struct replica_world *w, uint32_t n)

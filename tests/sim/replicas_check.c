@@ -104,6 +104,21 @@ static void check_taken(struct replica_world *w, const struct task *t)
 				entry_of(&t->log, *taken)));
 }
 
+// With log enough to obey and room for what it makes, a source's replica obeys more than one entry a
+// step, as its owner's steps may be shorter than its own.
+static void check_keeps_up(struct replica_world *w, const struct task *t)
+{
+	struct ledger_task *l = &w->ledger.tasks[t->id];
+	bool could = l->backlog > 1 && t->items_max == UINT64_MAX && !t->blocked && !t->end_due &&
+		t->outcome == TASK_RUNNING && order_log_replaying(&t->log);
+	if (could && t->log.replay - l->obeyed < 2 &&
+		t->produced - l->produced < TASK_SOURCE_RECORDS)
+		replica_violate(w, "a source's replica falls behind though it could go on");
+	l->backlog = t->log.next - t->log.replay;
+	l->obeyed = t->log.replay;
+	l->produced = t->produced;
+}
+
 // ---- what may leave
 
 static bool is_news(const struct ledger_note *last, const struct exchange *x)
@@ -286,6 +301,8 @@ static void check_task(struct replica_world *w, const struct task *t, bool slowl
 	}
 	if (standing == PLAN_REPLICA && t->replica.role == REPLICA_FOLLOWS)
 		check_taken(w, t);
+	if (t->source && t->replica.role == REPLICA_FOLLOWS)
+		check_keeps_up(w, t);
 	for (uint32_t i = 0; i < t->exchange.sender_count; i++)
 		if (t->exchange.senders[i].follower_count != 0)
 			check_made(w, t, i);

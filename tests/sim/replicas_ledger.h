@@ -36,6 +36,7 @@ struct ledger_task {
 	uint64_t *released;        // by sender
 	struct ledger_note *notes; // owner: of what has not left yet
 	uint32_t note_count, note_room;
+	uint64_t backlog, obeyed, produced; // replica of a source: after its last step
 	bool was_owner; // replica: since it took over
 };
 
