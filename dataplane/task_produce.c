@@ -140,8 +140,8 @@ static bool may_go_on(const struct task *t)
 uint32_t task_produce(struct task *t)
 {
 	uint32_t work = produce(t);
-	for (uint32_t entries = 1; entries < TASK_STEP_ENTRIES && work < TASK_SOURCE_RECORDS &&
-		may_go_on(t);
+	for (uint32_t entries = 1;
+		entries < TASK_STEP_ENTRIES && work < TASK_SOURCE_RECORDS && may_go_on(t);
 		entries++)
 		work += produce(t);
 	return work;

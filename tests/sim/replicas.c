@@ -13,7 +13,7 @@ enum { WINDOW = 64, ROUND_NS_MAX = 100000 };
 enum { PACKET_BYTES = WIRE_PACKET_MAX, SECOND_NS = 1000000000 };
 // Once nothing goes wrong any more and all has been told, the job ends within so long.
 enum { CALM_SECONDS_MAX = 4 };
-enum { TIMED_STATE_BYTES = 8 << 20 };
+enum { TIMED_STATE_BYTES = 32 << 20 };
 
 static const uint16_t worker_numbers[WIRE_PORTS_MAX];
 

@@ -104,8 +104,8 @@ static void check_taken(struct replica_world *w, const struct task *t)
 				entry_of(&t->log, *taken)));
 }
 
-// With log enough to obey and room for what it makes, a source's replica obeys more than one entry a
-// step, as its owner's steps may be shorter than its own.
+// With log enough to obey and room for what it makes, a source's replica obeys more than one entry
+// a step, as its owner's steps may be shorter than its own.
 static void check_keeps_up(struct replica_world *w, const struct task *t)
 {
 	struct ledger_task *l = &w->ledger.tasks[t->id];

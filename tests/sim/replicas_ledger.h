@@ -37,7 +37,7 @@ struct ledger_task {
 	struct ledger_note *notes; // owner: of what has not left yet
 	uint32_t note_count, note_room;
 	uint64_t backlog, obeyed, produced; // replica of a source: after its last step
-	bool was_owner; // replica: since it took over
+	bool was_owner;                     // replica: since it took over
 };
 
 struct replica_ledger {

@@ -117,8 +117,7 @@ static void write_job(struct scenario *s)
 		"  - {id: source, kind: nexmark, events: %llu, rate: %llu/s, group: %llu, "
 		"pace: %llu/s}\n",
 		(unsigned long long)s->events, (unsigned long long)s->rate,
-		(unsigned long long)s->group,
-		(unsigned long long)s->pace);
+		(unsigned long long)s->group, (unsigned long long)s->pace);
 	for (uint32_t i = 0; i < s->query_count; i++)
 		write_query(s, i);
 }
@@ -211,7 +210,7 @@ void scenario_draw_takeover(struct scenario *s, uint64_t seed, uint64_t pace)
 	s->interrupt_ns = 0;
 	s->pace = pace;
 	s->events = pace; // a second's, of which it sees a part
-	s->group = 1; // in order, and evenly
+	s->group = 1;     // in order, and evenly
 	s->frame_bytes = s->frame_bytes < 2048 ? 2048 : s->frame_bytes;
 	s->credit = 32;
 	s->query_count = 2; // items that never pause, and one with state

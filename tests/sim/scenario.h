@@ -32,8 +32,8 @@ struct query {
 	uint32_t keep_modulo; // only events whose value is divisible by it; 1: all
 	int64_t raise;        // a projection adds it to the value; 0: no projection
 	uint32_t top;         // ranks kept per window; 0: no top
-	bool merged; // the filter is one task, which takes all sources' in the order they come
-	bool one_sink;        // else one a worker, fused where it can be
+	bool merged;   // the filter is one task, which takes all sources' in the order they come
+	bool one_sink; // else one a worker, fused where it can be
 };
 
 struct scenario {
@@ -50,8 +50,8 @@ struct scenario {
 	bool sinks_single;    // the sinks' tasks have none
 	bool timed;           // to see how long a takeover takes, with nothing else wrong
 	uint32_t node_workers;
-	char folder[64];      // "": sinks capture rows; else they write SINK.csv there
-	char job[4096];       // the job file
+	char folder[64]; // "": sinks capture rows; else they write SINK.csv there
+	char job[4096];  // the job file
 };
 
 void scenario_draw(struct scenario *s, uint64_t seed);

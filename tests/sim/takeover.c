@@ -26,7 +26,7 @@ struct sample {
 	uint64_t state_bytes; // of its worker
 	int64_t ready_ns;     // its log is obeyed and all receivers have answered
 	int64_t first_ns;     // source: one of them took an item from it, less the time in which
-	                      // it had none to send; 0: it never had
+			      // it had none to send; 0: it never had
 };
 
 struct samples {
@@ -278,6 +278,8 @@ bool takeover_run_seed(uint64_t seed, bool verbose)
 	run = (struct run){.load = (uint32_t)(seed % LOADS)};
 	scenario_draw_takeover(&scenario, seed, paces[run.load]);
 	bool good = replica_world_create(&run.world, &scenario) && run_world(&run);
+	if (!good)
+		replica_world_dump(&run.world);
 	if (!good || verbose)
 		fprintf(stderr, "seed %" PRIu64 ", takeover%s, job:\n%s", seed,
 			good ? "" : " did not end", scenario.job);
