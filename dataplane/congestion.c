@@ -47,11 +47,17 @@ static void set_window(struct congestion *c, double window)
 	c->window = window > c->config.window_max ? c->config.window_max : window;
 }
 
-// Faster than the window alone would: pacing only spreads what the window allows.
+// Faster than the window alone would: pacing only spreads what the window allows. A mean far above
+// the round's least comes of a host that lost its core and says nothing of the path; a session that
+// went by it would creep for as long as the mean remembers.
 static void set_pace(struct congestion *c)
 {
+	enum { MEAN_MOST = 4 };
 	double gain = c->ramping ? 2.5 : 1.25;
-	c->pace_ns = (int64_t)((double)c->srtt_ns / (c->window * gain));
+	int64_t rtt_ns = c->srtt_ns;
+	if (rtt_ns / MEAN_MOST > c->round_least_ns)
+		rtt_ns = c->round_least_ns * MEAN_MOST;
+	c->pace_ns = (int64_t)((double)rtt_ns / (c->window * gain));
 }
 
 static void turn_stretch(struct congestion *c, int64_t now_ns)

@@ -82,6 +82,16 @@ static bool announce(struct outlet *o, uint64_t opened, int64_t now_ns)
 	return session_tell(o->session, &message, now_ns);
 }
 
+// Of all in hand, one after the other: each is a chain of instructions that wait for each other,
+// and so the core works at several at a time.
+static void set_checksums(struct outlet *o)
+{
+	for (uint32_t i = 0; i < o->staged_count; i++) {
+		struct frame_header *h = rte_pktmbuf_mtod(o->staged[i], struct frame_header *);
+		h->crc32c = frame_crc(h, h->length);
+	}
+}
+
 // Take frames in hand.  Returns whether there are any.
 static bool stage(struct outlet *o)
 {
@@ -90,6 +100,8 @@ static bool stage(struct outlet *o)
 	o->staged_at = 0;
 	o->staged_count = rte_ring_sc_dequeue_burst(o->channel->forward, (void **)o->staged,
 		CHANNEL_BURST, NULL);
+	if (!o->channel->config.checksum) // else the sender has set it
+		set_checksums(o);
 	return o->staged_count != 0;
 }
 
@@ -113,8 +125,6 @@ static void send_one(struct outlet *o, int64_t now_ns)
 	*(frame_is_mark(h->type) ? &o->control_sent : &o->data_sent) += 1;
 	mbuf->data_len = (uint16_t)h->length;
 	mbuf->pkt_len = h->length;
-	if (!o->channel->config.checksum) // else the sender has set it
-		h->crc32c = frame_crc(h, h->length);
 	o->in_flight++;
 	o->started = true;
 	o->stats.frames++;

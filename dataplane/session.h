@@ -141,6 +141,10 @@ void session_stop(struct session *s);
 // Take a packet, its data at the session's header. The session owns it.
 void session_receive(struct session *s, struct rte_mbuf *packet, int64_t now_ns);
 
+// The same where it has been judged already.
+void session_take(struct session *s, struct rte_mbuf *packet, const struct session_verdict *verdict,
+	int64_t now_ns);
+
 // Behind the last packet of a burst: hand over the frames.
 void session_deliver(struct session *s);
 

@@ -133,8 +133,12 @@ bool session_acknowledge(struct session *s, const struct session_header *h, int6
 		return s->first >= (uint64_t) - (int64_t)behind; // overtaken by a later one
 	if (!is_possible(s, h, ack, words))
 		return false;
+	if (s->first == s->next) // nothing waits for it
+		return true;
 	uint32_t in_flight = session_in_flight(s);
-	struct returns r = {.count = 0};
+	struct returns r; // not all of it cleared: that would cost more than the rest
+	r.count = 0;
+	r.owner = NULL;
 	uint32_t count = advance(s, &r, ack, now_ns);
 	for (uint32_t i = 0; i < words; i++)
 		if (word_at(h, i) != 0)

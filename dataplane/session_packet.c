@@ -1,10 +1,10 @@
 #include "dataplane/session_packet.h"
 
-#include <rte_hash_crc.h>
 #include <stddef.h>
 #include <string.h>
 #include <xxhash.h>
 
+#include "dataplane/crc.h"
 #include "dataplane/frame.h"
 #include "numa/assert.h"
 
@@ -14,28 +14,15 @@ const char *const session_drop_names[SESSION_DROP_COUNT] = {
 #undef X
 };
 
-// At any address.
-static uint32_t crc_over(const uint8_t *at, uint32_t bytes, uint32_t crc)
-{
-	for (; bytes >= 8; at += 8, bytes -= 8) {
-		uint64_t word;
-		memcpy(&word, at, sizeof(word));
-		crc = rte_hash_crc_8byte(word, crc);
-	}
-	for (; bytes != 0; at++, bytes--)
-		crc = rte_hash_crc_1byte(*at, crc);
-	return crc;
-}
-
 uint32_t session_packet_crc(const struct session_header *h)
 {
 	const uint8_t *at = (const uint8_t *)h;
 	static_assert(offsetof(struct session_header, crc32c) == 60, "covered but for itself");
-	uint32_t last, crc = crc_over(at, 56, 0xFFFFFFFFu);
+	uint32_t last, crc = crc_short(at, 56, 0xFFFFFFFFu);
 	memcpy(&last, at + 56, sizeof(last));
-	crc = rte_hash_crc_4byte(last, crc);
+	crc = crc_half_word(crc, last);
 	if (h->type != SESSION_FRAME)
-		crc = crc_over(at + SESSION_HEADER_BYTES, h->length, crc);
+		crc = crc_short(at + SESSION_HEADER_BYTES, h->length, crc);
 	return crc ^ 0xFFFFFFFFu;
 }
 
@@ -103,4 +90,15 @@ enum session_drop session_packet_check(const void *packet, uint32_t bytes)
 	if (session_packet_crc(h) != h->crc32c)
 		return SESSION_DROP_CHECKSUM;
 	return check_payload(h, (const uint8_t *)packet + SESSION_HEADER_BYTES);
+}
+
+struct session_verdict session_packet_judge(const void *packet, uint32_t bytes, bool crc)
+{
+	const struct session_header *h = packet;
+	struct session_verdict v = {session_packet_check(packet, bytes), true};
+	if (v.reason != SESSION_DROP_COUNT || h->type != SESSION_FRAME || !crc)
+		return v;
+	const struct frame_header *frame = (const struct frame_header *)(h + 1);
+	v.frame_good = frame_crc(frame, h->length) == frame->crc32c;
+	return v;
 }

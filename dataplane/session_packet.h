@@ -102,5 +102,14 @@ uint32_t session_packet_crc(const struct session_header *h);
 // reads beyond them.  Returns SESSION_DROP_COUNT when it is good, else the reason to drop it.
 enum session_drop session_packet_check(const void *packet, uint32_t bytes);
 
+// What is known of a packet before its session is asked.
+struct session_verdict {
+	enum session_drop reason; // SESSION_DROP_COUNT: none to drop it
+	bool frame_good;          // the CRC of its frame matches; true for what has none
+};
+
+// Check it whole, with its frame's CRC too where `frame_crc`.
+struct session_verdict session_packet_judge(const void *packet, uint32_t bytes, bool frame_crc);
+
 // What two boot numbers make; the leader's first.
 uint64_t session_incarnation(uint64_t leader_boot, uint64_t other_boot);

@@ -1,7 +1,6 @@
 #include <rte_mbuf.h>
 #include <string.h>
 
-#include "dataplane/frame.h"
 #include "dataplane/session_parts.h"
 #include "numa/assert.h"
 
@@ -118,7 +117,8 @@ static void hand_over_held(struct session *s)
 	}
 }
 
-static enum session_drop place(struct session *s, struct rte_mbuf *packet, int64_t now_ns)
+static enum session_drop place(struct session *s, struct rte_mbuf *packet, bool frame_good,
+	int64_t now_ns)
 {
 	const struct session_header *h = rte_pktmbuf_mtod(packet, const struct session_header *);
 	int32_t ahead = (int32_t)(h->number - (uint32_t)s->expected);
@@ -130,9 +130,7 @@ static enum session_drop place(struct session *s, struct rte_mbuf *packet, int64
 		s->ack_now = true; // the sender seems not to know
 		return SESSION_DROP_REPEATED;
 	}
-	const struct frame_header *frame = (const struct frame_header *)(h + 1);
-	if (h->type == SESSION_FRAME && s->config.frame_crc &&
-		frame_crc(frame, h->length) != frame->crc32c)
+	if (!frame_good)
 		return SESSION_DROP_FRAME;
 	note_arrival(s, h->stamp, now_ns);
 	if (number >= s->beyond)
@@ -160,13 +158,12 @@ static void note_progress(struct session *s, uint64_t progress, int64_t now_ns)
 }
 
 // `*ret_kept`: the packet is no longer the caller's to free.
-static enum session_drop take(struct session *s, struct rte_mbuf *packet, int64_t now_ns,
-	bool *ret_kept)
+static enum session_drop take(struct session *s, struct rte_mbuf *packet,
+	const struct session_verdict *verdict, int64_t now_ns, bool *ret_kept)
 {
 	const struct session_header *h = rte_pktmbuf_mtod(packet, const struct session_header *);
-	enum session_drop reason = session_packet_check(h, packet->data_len);
-	if (reason != SESSION_DROP_COUNT)
-		return reason;
+	if (verdict->reason != SESSION_DROP_COUNT)
+		return verdict->reason;
 	if (h->type == SESSION_HELLO || h->type == SESSION_HELLO_ACK)
 		return take_greeting(s, h, now_ns);
 	if (s->peer_boot == 0)
@@ -179,19 +176,28 @@ static enum session_drop take(struct session *s, struct rte_mbuf *packet, int64_
 	note_progress(s, h->progress, now_ns);
 	if (h->type == SESSION_ACK)
 		return SESSION_DROP_COUNT;
-	reason = place(s, packet, now_ns);
+	enum session_drop reason = place(s, packet, verdict->frame_good, now_ns);
 	*ret_kept = reason == SESSION_DROP_COUNT;
 	return reason;
 }
 
-void session_receive(struct session *s, struct rte_mbuf *packet, int64_t now_ns)
+void session_take(struct session *s, struct rte_mbuf *packet, const struct session_verdict *verdict,
+	int64_t now_ns)
 {
 	bool kept = false;
-	enum session_drop reason = take(s, packet, now_ns, &kept);
+	enum session_drop reason = take(s, packet, verdict, now_ns, &kept);
 	s->touched = true;
 	s->stats.packets_received++;
 	if (reason != SESSION_DROP_COUNT)
 		session_drop(s, reason);
 	if (!kept)
 		rte_pktmbuf_free(packet);
+}
+
+void session_receive(struct session *s, struct rte_mbuf *packet, int64_t now_ns)
+{
+	struct session_verdict verdict =
+		session_packet_judge(rte_pktmbuf_mtod(packet, const void *), packet->data_len,
+			s->config.frame_crc);
+	session_take(s, packet, &verdict, now_ns);
 }

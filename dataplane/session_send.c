@@ -28,7 +28,7 @@ static uint32_t echo(const struct session *s, int64_t now_ns)
 	return (s->echo + (uint32_t)((now_ns - s->echo_ns) >> SESSION_STAMP_SHIFT)) | 1;
 }
 
-// Before the data of `packet`, which then begins at it.
+// Before the data of `packet`, which then begins at it. Its CRC is added when it leaves.
 static void write_header(struct session *s, struct rte_mbuf *packet, enum session_type type,
 	uint64_t number, int64_t now_ns)
 {
@@ -53,7 +53,6 @@ static void write_header(struct session *s, struct rte_mbuf *packet, enum sessio
 		.progress = s->progress,
 		.length = length,
 	};
-	h->crc32c = session_packet_crc(h);
 }
 
 static void put(struct session *s, struct rte_mbuf *packet, uint64_t number, int64_t now_ns)
@@ -85,12 +84,24 @@ static void take_back(struct session *s, uint32_t at)
 	s->lost_count++;
 }
 
+// One after the other: each is a chain of instructions that wait for each other, and so the core
+// works at several at a time.
+static void set_checksums(struct session *s)
+{
+	for (uint32_t i = 0; i < s->out_count; i++) {
+		struct session_header *h = rte_pktmbuf_mtod(s->out[i], struct session_header *);
+		h->crc32c = session_packet_crc(h);
+	}
+}
+
 void session_push(struct session *s)
 {
 	struct link *link = s->config.link;
 	if (s->out_count == 0)
 		return;
 	uint32_t sent = 0;
+	if (!s->link_full)
+		set_checksums(s);
 	if (!s->link_full)
 		sent = link->ops->send(link, s->config.queue, s->config.peer, s->out, s->out_count);
 	ASSERT(sent <= s->out_count);

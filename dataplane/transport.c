@@ -219,21 +219,38 @@ static struct session *session_of(struct transport *t, const struct rte_mbuf *pa
 	return s->config.boot == 0 ? NULL : s;
 }
 
+// All of a burst, one after the other: a CRC is a chain of instructions that wait for each other,
+// and so the core works at several at a time.
+static void judge(struct transport *t, struct rte_mbuf **packets, uint32_t count,
+	struct session **ret_sessions, struct session_verdict *ret_verdicts)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct session *s = session_of(t, packets[i], &ret_verdicts[i].reason);
+		ret_sessions[i] = s;
+		if (s != NULL)
+			ret_verdicts[i] =
+				session_packet_judge(rte_pktmbuf_mtod(packets[i], const void *),
+					packets[i]->data_len, s->config.frame_crc);
+	}
+}
+
 static void dispatch(struct transport *t, struct rte_mbuf **packets, uint32_t count, int64_t now_ns)
 {
-	struct session *last = NULL;
+	struct session *sessions[LINK_BURST], *last = NULL;
+	struct session_verdict verdicts[LINK_BURST];
+	ASSERT(count <= LINK_BURST);
+	judge(t, packets, count, sessions, verdicts);
 	for (uint32_t i = 0; i < count; i++) {
-		enum session_drop reason;
-		struct session *s = session_of(t, packets[i], &reason);
+		struct session *s = sessions[i];
 		if (s == NULL) {
-			t->stats.dropped[reason]++;
+			t->stats.dropped[verdicts[i].reason]++;
 			rte_pktmbuf_free(packets[i]);
 			continue;
 		}
 		if (s != last && last != NULL)
 			session_deliver(last);
 		last = s;
-		session_receive(s, packets[i], now_ns);
+		session_take(s, packets[i], &verdicts[i], now_ns);
 	}
 	if (last != NULL)
 		session_deliver(last);
