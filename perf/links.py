@@ -1,5 +1,6 @@
 """Frames a second over memif between two processes: a bare link beside dpdk-testpmd, in turn."""
 
+import math
 import os
 import re
 import shutil
@@ -36,6 +37,12 @@ def weir_round(end, size, seconds, cpus, folder):
             process.communicate()
 
 
+def rates(path):
+    with open(path, errors="replace") as file:
+        found = [int(rate) for rate in re.findall(r"Rx-pps:\s+(\d+)", file.read())]
+    return [rate for rate in found if rate > 0]
+
+
 def testpmd_round(size, seconds, cpus, folder):
     """The same of testpmd, by the middle one of the rates that its receiver shows each second."""
     def start(name, role, cpu, other, mode, *options):
@@ -44,21 +51,29 @@ def testpmd_round(size, seconds, cpus, folder):
                    f"weir-perf-{os.getpid()}-{name}", "-m", "256", "--vdev",
                    device(role, folder), "--", f"--forward-mode={mode}", "--auto-start",
                    "--total-num-mbufs=16384", "--stats-period=1", *options]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                stderr=subprocess.DEVNULL, text=True)
+        with open(os.path.join(folder, name), "w") as shown:
+            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=shown,
+                                    stderr=subprocess.DEVNULL)
 
+    wanted = 1 + math.ceil(seconds)
     receiver = start("rx", "server", cpus[1], cpus[0], "rxonly")
-    time.sleep(1)
-    sender = start("tx", "client", cpus[0], cpus[1], "txonly", f"--txpkts={size}")
-    time.sleep(seconds + 3)
-    for process in (receiver, sender):
-        process.kill()
-    text = receiver.communicate()[0]
-    sender.communicate()
-    rates = [int(rate) for rate in re.findall(r"Rx-pps:\s+(\d+)", text) if int(rate) > 0]
-    if len(rates) < 2:
+    processes = [receiver]
+    try:
+        deadline = time.monotonic() + seconds + PATIENCE
+        while not os.path.exists(os.path.join(folder, "socket")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.5)
+        processes.append(start("tx", "client", cpus[0], cpus[1], "txonly", f"--txpkts={size}"))
+        while len(rates(os.path.join(folder, "rx"))) < wanted and time.monotonic() < deadline:
+            time.sleep(0.2)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    found = rates(os.path.join(folder, "rx"))
+    if len(found) < 2:
         raise RuntimeError("dpdk-testpmd passed nothing")
-    return statistics.median(rates[1:])
+    return statistics.median(found[1:])
 
 
 def measure(build, extent):

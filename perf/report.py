@@ -15,6 +15,8 @@ BOUNDS = {
 }
 FRAME_NS_MAX = 40
 LATENCY_US_MAX = {"p50": 10, "p99.99": 50}
+TRANSPORT_NS_MAX = 60
+MEMIF_LEAST = 0.9  # of testpmd's frames
 
 TITLES = {
     "nexmark/q0": "q0 pass through",
@@ -206,6 +208,48 @@ def latency(results):
             + svg(y, "latency", parts))
 
 
+def cluster_bound(result):
+    """Whether a figure of the cluster is good, and what it is asked to be; None: nothing."""
+    name = result["name"].removeprefix("cluster/")
+    if name.startswith("own/"):
+        return result["value"] <= TRANSPORT_NS_MAX, f"of {TRANSPORT_NS_MAX} ns"
+    kind = name.split("/")
+    if kind[:2] == ["memif", "all"] and len(kind) == 3 and result["ratio"] is not None:
+        return result["ratio"] >= MEMIF_LEAST, f"of {MEMIF_LEAST}"
+    return None
+
+
+def cluster_row(result, y, most):
+    name = result["name"].removeprefix("cluster/")
+    bound = cluster_bound(result)
+    css = "" if bound is None else "good" if bound[0] else "bad"
+    shown = result["ratio"] if result["ratio"] is not None else result["value"]
+    words = (f"{result['ratio']:.2f} ×" if result["ratio"] is not None
+             else f"{number(result['value'])} {result['unit']}")
+    parts = [text(0, y + 11, name), text(WIDTH, y + 11, words + (f" {bound[1]}" if bound else ""),
+                                         css, "end")]
+    if result["ratio"] is not None:
+        parts.append(bar(LEFT, y, shown / most * (WIDTH - LEFT - RIGHT), "weir"))
+    return parts
+
+
+def cluster(results):
+    rows = [r for r in results if r["name"].startswith("cluster/")]
+    if not rows:
+        return ""
+    most = max([r["ratio"] for r in rows if r["ratio"] is not None] + [1])
+    parts, y = [], 6
+    for result in rows:
+        parts += cluster_row(result, y, most)
+        y += 22
+    x = LEFT + (WIDTH - LEFT - RIGHT) / most
+    parts.append(f'<line x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{y}" class="mark"/>')
+    return ("<h2>Links and transport between processes</h2><p class='soft'>Bars: the ratio to what "
+            "stands beside it in the same run (the line is as fast as that): testpmd for memif, "
+            "kernel TCP for veth, no loss for loss, one node for NEXMark.</p>"
+            + svg(y, "links and transport beside their yardsticks", parts))
+
+
 def cards(results):
     parts = []
     for result in results:
@@ -255,5 +299,6 @@ def html(document):
     return ('<!doctype html><html lang="en"><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width"><title>Weir: figures</title>'
             f"<style>{STYLE}</style><main>" + heading(document) + cards(results)
-            + queries(results) + exchange(results) + latency(results) + table(results)
+            + queries(results) + exchange(results) + latency(results) + cluster(results)
+            + table(results)
             + "</main></html>\n")
