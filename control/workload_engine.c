@@ -79,7 +79,7 @@ static void fail(struct workload_part *part, const char *why)
 
 // ---- on the service thread ----
 
-static int load(struct workload_part *part)
+static int load(const struct workload_engine *w, struct workload_part *part)
 {
 	const struct workload_request *request = &part->request;
 	const struct job_source source = {.file = request->job,
@@ -87,7 +87,7 @@ static int load(struct workload_part *part)
 		.bytes = request->text_bytes,
 		.sets = (const char **)(uintptr_t)request->sets,
 		.set_count = request->set_count,
-		.kinds = weir_operators};
+		.kinds = w->config.kinds};
 	part->job = calloc(1, sizeof(*part->job));
 	if (part->job == NULL)
 		return -ENOMEM;
@@ -200,7 +200,7 @@ static int connect(struct workload_engine *w, struct workload_part *part)
 static void build(struct workload_engine *w, struct workload_part *part)
 {
 	bool apart = part->request.participant_count > 1;
-	int error = load(part);
+	int error = load(w, part);
 	if (error == 0)
 		error = plan(part);
 	if (error == 0 && apart)

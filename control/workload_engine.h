@@ -11,6 +11,7 @@ struct workload_engine_config {
 	uint32_t worker_count;
 	const int *worker_cpus;  // of the node, each
 	const int *worker_nodes; // NUMA nodes, each
+	const struct weir_operator *const *kinds; // that jobs may have, NULL at the end
 };
 
 // Building, publishing and tearing down happen on a thread of its own, one after the other.
