@@ -281,7 +281,7 @@ def table(results):
             + "".join(rows) + "</table></div>")
 
 
-def heading(document):
+def heading(document, title):
     machine = document["machine"]
     facts = [machine["cpu"], f"{machine['cores']} cores"
              + (" (virtual machine)" if machine["virtual"] else ""),
@@ -290,7 +290,7 @@ def heading(document):
              f"commit {document['commit']}" if document["commit"] else "", document["date"],
              "" if document["extent"] == "full" else f"{document['extent']} run"]
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in document["notes"])
-    return ("<h1>Weir beside the hand-written loop</h1><p class='soft'>"
+    return (f"<h1>{escape(title)}</h1><p class='soft'>"
             + escape(" · ".join(fact for fact in facts if fact)) + "</p>" + notes)
 
 
@@ -298,7 +298,8 @@ def html(document):
     results = document["results"]
     return ('<!doctype html><html lang="en"><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width"><title>Weir: figures</title>'
-            f"<style>{STYLE}</style><main>" + heading(document) + cards(results)
+            f"<style>{STYLE}</style><main>"
+            + heading(document, "Weir beside the hand-written loop") + cards(results)
             + queries(results) + exchange(results) + latency(results) + cluster(results)
             + table(results)
             + "</main></html>\n")
