@@ -52,7 +52,7 @@ static void on_answered(void *owner, uint64_t request, enum meta_outcome outcome
 		return;
 	c->ask = ASK_NOTHING;
 	if (outcome == META_UNKNOWN && c->silent_since_ns == 0)
-		c->silent_since_ns = c->now_ns;
+		c->silent_since_ns = c->asked_ns;
 	if (outcome != META_UNKNOWN)
 		c->silent_since_ns = 0;
 	if (ask == ASK_WRITE)
@@ -72,7 +72,7 @@ static void on_listed(void *owner, uint64_t request, enum meta_outcome outcome,
 	if (outcome == META_DONE)
 		c->silent_since_ns = 0;
 	else if (c->silent_since_ns == 0)
-		c->silent_since_ns = c->now_ns;
+		c->silent_since_ns = c->asked_ns;
 	if (outcome != META_DONE)
 		c->retry_ns = c->now_ns + c->config.heartbeat_ns;
 	else if (ask == ASK_LEADER)

@@ -116,6 +116,7 @@ struct controller {
 	enum ask ask;
 	uint64_t request;
 	int64_t retry_ns;
+	int64_t asked_ns;        // when what is under way was asked for
 	int64_t silent_since_ns; // of metadata, 0: it answers
 	bool reload;             // what it knows of metadata may be wrong
 	bool write_alone;        // one record a transaction: a larger one was refused

@@ -24,10 +24,12 @@ struct write {
 // Note a request as under way, or that it could not be made.
 bool registry_ask(struct controller *c, enum ask ask, int rc)
 {
-	if (rc == 0)
+	if (rc == 0) {
 		c->ask = ask;
-	else
+		c->asked_ns = c->now_ns;
+	} else {
 		c->retry_ns = c->now_ns + RETRY_NS;
+	}
 	return rc == 0;
 }
 

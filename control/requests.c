@@ -222,8 +222,13 @@ static struct job_entry *named(struct controller *c, uint64_t peer, uint64_t num
 	struct job_entry *job = registry_job(c, id);
 	if (job && job->entry.revision != 0)
 		return job;
-	snprintf(error, sizeof(error), "there is no job %.100s; `weir list` lists them", id);
-	reply_error(c, peer, number, true, error);
+	bool leads = c->phase == PHASE_LEADING;
+	snprintf(error, sizeof(error),
+		leads ? "there is no job %.100s; `weir list` lists them"
+		      : "nobody leads, and controller %.100s has not known of the job; ask again "
+			"once one leads",
+		leads ? id : c->config.name);
+	reply_error(c, peer, number, leads, error);
 	return NULL;
 }
 
