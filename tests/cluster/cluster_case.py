@@ -3,6 +3,8 @@
 Run as a test's module: argv is BUILD SOURCE memif|af_packet|af_xdp.
 """
 
+import contextlib
+import glob
 import itertools
 import json
 import os
@@ -14,7 +16,7 @@ import time
 import unittest
 
 BUILD, TOP, KIND = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]), sys.argv[3]
-PATIENCE = 30  # seconds until something that must happen has failed to
+PATIENCE = 60  # seconds until something that must happen has failed to
 FAULTS = "    faults: {loss: 5%, duplicate: 10%, reorder: 10%, corrupt: 1%, seed: 5}\n"
 DEVICES = {
     "af_packet": "net_af_packet_t,iface=v0,blocksz=1048576,framesz=2048,framecnt=4096",
@@ -25,6 +27,9 @@ JOBS = {
     "q5": ("examples/nexmark/q5.yaml", ["source.events=300000", "source.rate=10000/s"]),
     "delays": ("examples/flights/delays.yaml", []),
 }
+ROWS = {"q0": 100000, "q5": 300000, "delays": 12000}
+RECOVERY = "recovery={survive: 1 host}"
+ENDED = ("finished", "interrupted", "cancelled", "failed")
 ENDLESS = ["source.events=1000000000", "source.pace=20000/s"]
 
 
@@ -39,6 +44,7 @@ class ClusterCase(unittest.TestCase):
         self.address = "unix:" + self.path("c.sock")
         self.processes = {}
         self.namespaces = {}
+        self.ports = {}  # of the switch
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -57,27 +63,33 @@ class ClusterCase(unittest.TestCase):
             process = subprocess.Popen(command, cwd=TOP, stdout=log, stderr=log)
         self.processes[name] = process
 
-        def end():
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)  # before that
 
-        self.addCleanup(end)
-
-    def cluster(self, names, more=""):
-        """A controller and nodes, each joined to every other."""
+    def control(self):
         self.write("ctl.yaml", f"version: 1\nname: ctl\nlisten: ['{self.address}']\n"
                                f"metadata: {{journal: {self.path('journal')}}}\n")
         self.start("ctl", "weir-controller", "ctl.yaml")
+
+    def cluster(self, names, more="", wait="yield"):
+        """What controls the cluster, and nodes, each joined to every other."""
+        self.control()
         links = self.mesh(names, more) if KIND == "memif" else self.bridge(names, more)
         for name in names:
             self.write(name + ".yaml",
-                       f"version: 1\nname: {name}\ncontrollers: ['{self.address}']\n"
+                       f"version: 1\nname: {name}\ncontrollers: [{self.address}]\n"
                        f"host: host-{name}\nstorage: {self.path('storage-' + name)}\n"
-                       f"memory: 256MiB\nworkers: {{count: 1, wait: yield}}\n"
+                       f"memory: 256MiB\nworkers: {{count: 1, wait: {wait}}}\n"
                        + ("links:\n" + "".join(links[name]) if links[name] else ""))
-            self.start(name, "weir-node", name + ".yaml")
+            self.start_node(name)
         self.await_nodes(names)
+
+    def start_node(self, name):
+        self.start(name, "weir-node", name + ".yaml")
+
+    def kill(self, name):
+        self.processes[name].kill()
+        self.processes[name].wait()
 
     def mesh(self, names, more):
         links = {name: [] for name in names}
@@ -91,7 +103,7 @@ class ClusterCase(unittest.TestCase):
         return links
 
     def bridge(self, names, more):
-        switch = f"weir{os.getpid()}s"
+        switch = self.switch = f"weir{os.getpid()}s"
         run("ip", "netns", "add", switch)
         self.addCleanup(run, "ip", "netns", "del", switch)
         run("ip", "-n", switch, "link", "add", "br0", "type", "bridge")
@@ -99,6 +111,7 @@ class ClusterCase(unittest.TestCase):
         links = {}
         for host, name in enumerate(names, 1):
             space = self.namespaces[name] = f"weir{os.getpid()}{name}"
+            self.ports[name] = f"p{host}"
             run("ip", "netns", "add", space)
             self.addCleanup(run, "ip", "netns", "del", space)
             run("ip", "-n", switch, "link", "add", f"p{host}", "type", "veth", "peer", "name",
@@ -133,15 +146,28 @@ class ClusterCase(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, what + self.logs())
             time.sleep(0.05)
 
+    def nodes(self):
+        listed = json.loads(self.weir("nodes", "--json", code=None).stdout or "{}")
+        return {node["name"]: node for node in listed.get("nodes", [])}
+
     def await_nodes(self, names):
         def all_live():
-            listed = json.loads(self.weir("nodes", "--json", code=None).stdout or "{}")
-            alive = {n["name"] for n in listed.get("nodes", []) if n["state"] == "alive"}
+            alive = {name for name, node in self.nodes().items() if node["state"] == "alive"}
             return alive == set(names)
         self.await_that(all_live, f"not exactly {names} are alive")
 
     def state(self, job):
         return json.loads(self.weir("status", job, "--json").stdout)["job"]
+
+    def written(self):
+        """Bytes of output that have no name yet."""
+        size = 0
+        for process in self.processes.values():
+            for file in glob.glob(f"/proc/{process.pid}/fd/*"):
+                with contextlib.suppress(OSError):  # it is gone again
+                    if os.readlink(file).startswith(self.path("#")):
+                        size += os.stat(file).st_size
+        return size
 
     def rows(self, name):
         with open(self.path(name), encoding="utf-8") as file:
@@ -153,14 +179,39 @@ class ClusterCase(unittest.TestCase):
                                         "sink.path=" + self.path(out)]]
         return [*flags, file]
 
-    def expect_same(self, job, name):
+    def run_alone(self, job):
         if not os.path.exists(self.path(job + ".alone")):
             self.weir("run", "--workers=1", *self.settings(job, job + ".alone"))
+
+    def submit(self, job, out, *sets):
+        flags = [f"--set={s}" for s in sets]
+        return self.weir("submit", *flags, *self.settings(job, out)).stdout.split()[0]
+
+    def begin(self, job, out, *sets, seconds=6):
+        """Submit a job, paced to take so long.  Returns its id once it runs."""
+        self.run_alone(job)
+        name = self.submit(job, out, f"source.pace={ROWS[job] // seconds}/s", *sets)
+        self.await_that(lambda: self.state(name)["state"] == "running", "it does not run")
+        return name
+
+    def await_end(self, name):
+        self.await_that(lambda: self.state(name)["state"] in ENDED, "it does not end")
+        return self.state(name)
+
+    def expect_rows(self, job, out):
+        self.assertEqual(self.rows(out), self.rows(job + ".alone"), f"{job} differs")
+
+    def expect_end(self, name, job, out):
+        ended = self.await_end(name)
+        self.assertEqual(ended["state"], "finished", json.dumps(ended) + self.logs())
+        self.expect_rows(job, out)
+
+    def expect_same(self, job, name):
+        self.run_alone(job)
         done = self.weir("submit", "--wait", *self.settings(job, name))
         self.assertIn("is finished", done.stdout)
-        rows = self.rows(name)
-        self.assertGreater(len(rows), 10)
-        self.assertEqual(rows, self.rows(job + ".alone"), f"{job} differs")
+        self.assertGreater(len(self.rows(name)), 10)
+        self.expect_rows(job, name)
 
 
 def namespaces_work():
