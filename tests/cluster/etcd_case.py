@@ -42,7 +42,7 @@ class EtcdCase(ClusterCase):
             self.write(name + ".yaml",
                        f"version: 1\nname: {name}\nlisten: ['unix:{self.path(name)}.sock']\n"
                        f"metadata: {{etcd: {{endpoints: ['{self.url}']}}}}\n"
-                       "detect: {heartbeat: 100ms, silence: 1s, lease: 2s}\n")
+                       "detect: {heartbeat: 100ms, silence: 2s, lease: 2s}\n")
             self.start_controller(name)
 
     def told(self):
