@@ -70,6 +70,9 @@ def testpmd_round(size, seconds, cpus, folder):
         for process in processes:
             process.kill()
             process.wait()
+        for base in ("/var/run", os.environ.get("XDG_RUNTIME_DIR", "/tmp")):
+            for name in ("rx", "tx"):  # DPDK's folder of a process that was killed
+                shutil.rmtree(f"{base}/dpdk/weir-perf-{os.getpid()}-{name}", ignore_errors=True)
     found = rates(os.path.join(folder, "rx"))
     if len(found) < 2:
         raise RuntimeError("dpdk-testpmd passed nothing")
