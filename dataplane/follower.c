@@ -143,21 +143,6 @@ uint32_t sender_follow(struct sender *s)
 	return sent;
 }
 
-bool sender_may_lead(const struct sender *s)
-{
-	uint64_t furthest = 0;
-	bool any = false;
-	for (uint32_t i = 0; i < s->follower_count; i++) {
-		const struct follower *f = &s->followers[i];
-		if (f->lost || !f->answered)
-			continue;
-		any = true;
-		furthest = f->position > furthest ? f->position : furthest;
-	}
-	uint64_t most = (uint64_t)s->channel->config.frames * s->channel->config.frame_bytes;
-	return !any || s->retention.next - furthest < most;
-}
-
 void sender_lose(struct sender *s, uint32_t worker)
 {
 	for (uint32_t i = 0; i < s->follower_count; i++)

@@ -36,10 +36,6 @@ uint32_t sender_follow(struct sender *s);
 // Forget what all receivers that are left have consumed.
 void sender_forget(struct sender *s);
 
-// May more be produced? Credit bounds what lies between the furthest follower and the producer,
-// unless none is under way: then there is retention's own bound.
-bool sender_may_lead(const struct sender *s);
-
 // The receivers on that worker of the plan are gone.
 void sender_lose(struct sender *s, uint32_t worker);
 

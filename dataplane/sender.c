@@ -63,7 +63,7 @@ static void credit_prefetch(const struct sender *s)
 
 static bool open_frame(struct sender *s, int64_t now_ns)
 {
-	if (!retention_allows(s) || (s->follower_count != 0 && !sender_may_lead(s)))
+	if (!retention_allows(s))
 		return false;
 	s->open = s->runs_on ? NULL : take_credit(s);
 	if (s->open == NULL && !s->runs_on)

@@ -78,12 +78,14 @@ class Leaders(EtcdCase):
 
     # ---- etcd
 
-    def expect_growth(self, seconds):
-        """Output is being written all the while, in each third of the time."""
-        for _ in range(3):
+    def expect_growth(self, until):
+        """Output is being written all the while.  Returns how often more of it was seen."""
+        times = 0
+        while times < 3 or time.monotonic() < until:
             before = self.written()
-            time.sleep(seconds / 3)
-            self.assertGreater(self.written(), before, "no output is written" + self.logs())
+            self.await_that(lambda: self.written() > before, "no output is written")
+            times += 1
+        return times
 
     def test_etcd_stands_still_and_the_leader_dies(self):
         self.cluster("abc")
@@ -92,16 +94,17 @@ class Leaders(EtcdCase):
         etcd.send_signal(signal.SIGSTOP)
         self.processes[leader].kill()
         began = time.monotonic()
-        self.expect_growth(AWAY / 2)
+        self.expect_growth(began + AWAY / 2)
         told = self.told()
         self.assertIn("metadata has not answered for", told["warning"])
         self.assertNotIn("for 0 s", told["warning"])
         print("meanwhile:", told["warning"], flush=True)
         self.assertIn("nobody leads", self.weir("status", job, code=1).stderr)
-        self.expect_growth(max(1.5, began + AWAY - time.monotonic()))
+        times = self.expect_growth(began + AWAY)
         etcd.send_signal(signal.SIGCONT)
         self.await_that(lambda: self.leader() not in (None, leader), "nobody leads")
-        print(f"led again {time.monotonic() - began:.1f} s after both went", flush=True)
+        print(f"led again {time.monotonic() - began:.1f} s after both went; output grew {times} "
+              "times in the second half of that", flush=True)
         self.expect_end(job, "q0", "out")
         self.revive(leader)
         self.await_nodes("abc")
