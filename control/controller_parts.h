@@ -56,7 +56,7 @@ struct waiter {
 
 // What this leader knows of a participant, beyond the record.
 struct standing {
-	bool heard;     // it told of its part in this term: no older leader commands it any more
+	bool heard;     // it told of its part, welcomed in this term: it obeys no older leader
 	bool listed;    // another one was told that it is lost
 	bool published; // its own output and what it took over
 	bool lost;      // decided, or written; for good

@@ -81,10 +81,13 @@ bool takeover_is_known(const struct job_entry *job, uint32_t index, const Weir__
 	return known;
 }
 
-static void heard_of(struct job_entry *job, uint32_t index, const Weir__Part *told)
+// A join proves nothing: it may have come from one that never saw the welcome, and went back to an
+// older leader. A report does.
+static void heard_of(struct job_entry *job, uint32_t index, const Weir__Part *told, bool welcomed)
 {
 	struct standing *standing = &job->standings[index];
-	standing->heard = true;
+	job->look |= welcomed && !standing->heard; // another one may wait for that
+	standing->heard |= welcomed;
 	standing->published = told->state == WEIR__PART_STATE__PART_PUBLISHED &&
 		takeover_is_known(job, index, told);
 	for (size_t i = 0; i < told->n_lost && !standing->lost; i++)
@@ -99,7 +102,7 @@ void takeover_heard(struct controller *c, const struct node *node, const Weir__P
 		return;
 	for (uint32_t i = 0; i < job->record->n_participants; i++)
 		if (is_process_of(node, job->record->participants[i]))
-			heard_of(job, i, told);
+			heard_of(job, i, told, node->state == NODE_ALIVE);
 }
 
 static void find_nodes(struct controller *c, struct job_entry *job)
@@ -206,20 +209,14 @@ static bool is_pair(const Weir__JobRecord *record, uint32_t index)
 
 enum knowledge { KNOWN, KNOWN_LATER, UNKNOWN };
 
-// Whether it had begun in place of a living one, which would then have to be given up as well. One
-// that was heard in this term has told. Of another one of a pair the rest can tell: they take what
-// comes under a successor's incarnation only if they were told of the loss, and what else it has
-// to say waits for the write. When all are at their end there is nothing left to differ in.
-static enum knowledge knows_begun(const struct job_entry *job, uint32_t index)
+// Of one of a pair the rest can tell, once all were heard: they take what comes under a successor's
+// incarnation only if they were told of the loss, and what else it has to say waits for the write.
+static enum knowledge others_know(const struct job_entry *job, uint32_t index)
 {
-	const Weir__JobRecord *record = job->record;
 	enum knowledge knowledge = KNOWN;
-	if (job->standings[index].heard || record->covers[index]->n_by == 0 ||
-		record->state == WEIR__JOB_STATE__JOB_PUBLISHING)
-		return KNOWN;
-	if (!is_pair(record, index))
+	if (!is_pair(job->record, index))
 		return UNKNOWN;
-	for (uint32_t i = 0; i < record->n_participants; i++) {
+	for (uint32_t i = 0; i < job->record->n_participants; i++) {
 		const struct standing *other = &job->standings[i];
 		if (i == index || other->lost || other->heard)
 			continue;
@@ -228,6 +225,30 @@ static enum knowledge knows_begun(const struct job_entry *job, uint32_t index)
 		knowledge = KNOWN_LATER;
 	}
 	return knowledge;
+}
+
+// Whether its first report in this term is still to come.
+static bool may_tell(const struct job_entry *job, uint32_t index)
+{
+	const struct node *node = job->nodes[index];
+	if (!node || node->record->incarnation != job->record->participants[index]->incarnation)
+		return false;
+	return node->state == NODE_UNKNOWN || node->state == NODE_JOINING ||
+		(node->state == NODE_ALIVE &&
+			node_part(job->nodes[index], job->record->id, job->record->incarnation));
+}
+
+// Whether it had begun in place of a living one, which would then have to be given up as well. One
+// that was heard in this term has told, and one that lives will. When all are at their end there is
+// nothing left to differ in.
+static enum knowledge knows_begun(const struct job_entry *job, uint32_t index)
+{
+	const Weir__JobRecord *record = job->record;
+	if (job->standings[index].heard || record->covers[index]->n_by == 0 ||
+		record->state == WEIR__JOB_STATE__JOB_PUBLISHING)
+		return KNOWN;
+	enum knowledge knowledge = others_know(job, index);
+	return knowledge == UNKNOWN && may_tell(job, index) ? KNOWN_LATER : knowledge;
 }
 
 static void say_unknown(const struct job_entry *job, uint32_t index, char *why)
@@ -250,7 +271,7 @@ static bool weigh(struct job_entry *job, uint32_t index, char *why, bool *ret_sp
 		return true;
 	case KNOWN_LATER:
 		snprintf(job->waiting, sizeof(job->waiting),
-			"what other nodes say of node %.96s, which is gone", name_of(job, index));
+			"what is known of node %.96s, which is given up", name_of(job, index));
 		return true;
 	default:
 		say_unknown(job, index, why);

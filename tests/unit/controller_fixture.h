@@ -235,6 +235,14 @@ static void report(uint32_t node, Weir__Part *part)
 	receive(peer_of(node), &message);
 }
 
+// As an agent does that is welcomed.
+static void join_and_report(uint32_t node, Weir__Part *part)
+{
+	join(node, part);
+	report(node, part);
+	settle();
+}
+
 static void report_state(uint32_t node, Weir__PartState state, uint32_t *lost, uint32_t count)
 {
 	Weir__Part part = part_of(state, lost, count);

@@ -182,10 +182,10 @@ static void test_a_new_leader_learns_who_is_lost(void **state)
 	forget_sent();
 	Weir__Part running = part_of(WEIR__PART_STATE__PART_RUNNING, NULL, 0);
 	Weir__Part told_so = part_of(WEIR__PART_STATE__PART_RUNNING, &lost, 1);
-	join(1, &running); // alive
-	join(0, &running);
+	join_and_report(1, &running); // alive
+	join_and_report(0, &running);
 	assert_false(is_lost(1));
-	join(2, &told_so);
+	join_and_report(2, &told_so);
 	assert_true(is_lost(1));
 	assert_int_equal(told(0, 1, true), 1);
 	assert_int_equal(sent(1, WEIR__MESSAGE__BODY_ABORT), 1);
@@ -216,12 +216,54 @@ static void test_of_a_pair_the_others_can_tell(void **state)
 	Weir__Part running = part_of(WEIR__PART_STATE__PART_RUNNING, NULL, 0);
 	boots[3] = 99; // its host is gone with the leader, and started again
 	join(3, NULL);
-	join(0, &running);
-	join(1, &running);
+	join_and_report(0, &running);
+	join_and_report(1, &running);
 	assert_false(is_lost(3));
 	assert_int_equal(told(0, 3, false), 0);
-	join(2, &running);
+	join(2, &running); // may not have been welcomed yet
+	assert_false(is_lost(3));
+	report(2, &running);
+	settle();
 	assert_true(is_lost(3));
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
+}
+
+// One that joined, and was lost before it was welcomed, may have obeyed an older leader since.
+static void test_a_join_does_not_say_for_whom_it_has_begun(void **state)
+{
+	run_job(4, false);
+	lose_leader();
+	Weir__Part running = part_of(WEIR__PART_STATE__PART_RUNNING, NULL, 0);
+	join(3, &running);
+	close_peer(peer_of(3));
+	join_and_report(0, &running);
+	join_and_report(1, &running);
+	assert_false(is_lost(3));
+	assert_int_equal(told(2, 3, false), 0);
+	join_and_report(2, &running);
+	assert_true(is_lost(3));
+	assert_int_equal(told(2, 3, true), 1);
+}
+
+static void test_one_that_lives_is_asked_whom_it_replaced(void **state)
+{
+	uint32_t lost = 1;
+	run_job(3, true);
+	close_peer(peer_of(1));
+	step(); // told, and the write does not take place
+	lose_leader();
+	Weir__Part told_so = part_of(WEIR__PART_STATE__PART_RUNNING, &lost, 1);
+	join_and_report(2, &told_so);
+	join_and_report(0, &told_so);
+	assert_false(is_lost(1));
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
+	Weir__Part failed = part_of(WEIR__PART_STATE__PART_FAILED, NULL, 0);
+	join(1, &failed);
+	assert_false(is_lost(1));
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
+	report(1, &failed);
+	settle();
+	assert_true(is_lost(1));
 	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
 }
 
@@ -260,6 +302,8 @@ int main(void)
 		TEST(test_a_new_leader_learns_who_is_lost),
 		TEST(test_whom_an_unheard_one_replaced_is_not_known),
 		TEST(test_of_a_pair_the_others_can_tell),
+		TEST(test_a_join_does_not_say_for_whom_it_has_begun),
+		TEST(test_one_that_lives_is_asked_whom_it_replaced),
 		TEST(test_a_death_while_publishing_is_taken_over),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
