@@ -236,7 +236,7 @@ static void report(uint32_t node, Weir__Part *part)
 }
 
 // As an agent does that is welcomed.
-static void join_and_report(uint32_t node, Weir__Part *part)
+static inline void join_and_report(uint32_t node, Weir__Part *part)
 {
 	join(node, part);
 	report(node, part);
