@@ -50,7 +50,7 @@ class Leaders(EtcdCase):
         leader = self.leader()
         order = self.kill_both(leader, chance.choice(names), chance)
         ended = self.await_end(job)
-        print(f"killed {order}: {ended['state']}{ended.get('error', '')}", flush=True)
+        print(f"killed {order}: {ended['state']} {ended.get('error', '')}", flush=True)
         if ended["state"] == "finished":
             self.expect_rows("q5", out)
         else:
