@@ -19,7 +19,8 @@ enum {
 	KEY_SET = 's',
 	KEY_WAIT = 'w',
 	KEY_PUBLISH = 'p',
-	WAIT_NS = 100000000
+	WAIT_NS = 100000000,
+	WAIT_TRIES = 40, // each takes a second and a half where nobody is there
 };
 
 // One command: its name for messages, how many arguments it takes, how its answer is shown.
@@ -86,11 +87,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 static const struct argp_option plain_options[] = {CLUSTER_OPTIONS, {0}};
 
-// Returns a reply without an error, or NULL and the exit code.
-static Weir__Message *ask(struct options *o, Weir__Request *request, int *ret_code)
+// What came of asking: a reply without an error, or NULL and the exit code.
+static Weir__Message *take_reply(struct options *o, const Weir__Request *request,
+	Weir__Message *message, const char *why, int *ret_code)
 {
-	char why[BUS_WHY_BYTES];
-	Weir__Message *message = client_ask(&o->place, request, why);
 	*ret_code = PROCESS_FAILED;
 	if (!message) {
 		fprintf(stderr, "%s: %s\n", o->command->name, *why ? why : "no answer");
@@ -108,6 +108,13 @@ static Weir__Message *ask(struct options *o, Weir__Request *request, int *ret_co
 	*ret_code = message->reply->wrong_use ? PROCESS_USE : PROCESS_FAILED;
 	message_free(message);
 	return NULL;
+}
+
+static Weir__Message *ask(struct options *o, Weir__Request *request, int *ret_code)
+{
+	char why[BUS_WHY_BYTES];
+	Weir__Message *message = client_ask(&o->place, request, why);
+	return take_reply(o, request, message, why, ret_code);
 }
 
 static int ask_and_show(struct options *o, Weir__Request *request)
@@ -252,6 +259,25 @@ static bool has_ended(const Weir__Reply *reply)
 	return reply->n_jobs == 0 || reply->jobs[0]->record->state >= WEIR__JOB_STATE__JOB_FINISHED;
 }
 
+// While nobody answers, the job goes on, and so does the wait: a minute, for the cluster may be
+// gone.
+static Weir__Message *ask_patiently(struct options *o, Weir__Request *request, int *ret_code)
+{
+	const struct timespec pause = {.tv_nsec = WAIT_NS};
+	char why[BUS_WHY_BYTES];
+	Weir__Message *message = NULL;
+	for (int tries = 0; tries < WAIT_TRIES; tries++) {
+		message = client_ask(&o->place, request, why);
+		if (message || strcmp(why, "interrupted") == 0)
+			break;
+		if (tries == 0)
+			fprintf(stderr, "%s: %s; the job goes on, and so does the wait\n",
+				o->command->name, *why ? why : "no answer");
+		nanosleep(&pause, NULL);
+	}
+	return take_reply(o, request, message, why, ret_code);
+}
+
 // Until the job has ended. A cluster without a leader is waited for.
 static int await_end(struct options *o, const char *id)
 {
@@ -261,7 +287,8 @@ static int await_end(struct options *o, const char *id)
 	int code;
 	request.what_case = WEIR__REQUEST__WHAT_STATUS;
 	request.status = (char *)id;
-	while ((message = ask(o, &request, &code)) && !has_ended(message->reply)) {
+	fprintf(stderr, "%s: job %s\n", o->command->name, id);
+	while ((message = ask_patiently(o, &request, &code)) && !has_ended(message->reply)) {
 		message_free(message);
 		nanosleep(&pause, NULL);
 	}

@@ -60,7 +60,8 @@ static int no_memory(uint32_t *ret_index, struct link_problem *ret_problem)
 {
 	*ret_index = UINT32_MAX;
 	snprintf(ret_problem->text, sizeof(ret_problem->text),
-		"not enough memory for sessions with other nodes; raise `memory`");
+		"not enough memory for sessions with other nodes; reserve more huge "
+		"pages, or set WEIR_SMALL_PAGES=1 and raise `memory`");
 	return -ENOMEM;
 }
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 BUILD, TOP = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
@@ -201,6 +202,28 @@ def jobs_do_not_notice_that_the_controller_is_killed(cluster):
     cluster.await_state(job, "interrupted")
     assert os.path.exists(os.path.join(cluster.folder, "out.csv"))
     assert "already" in cluster.weir("cancel", job, code=1).stderr
+
+
+@test
+def who_waits_for_a_job_waits_without_a_controller_too(cluster):
+    cluster.controller()
+    cluster.node("a")
+    cluster.await_nodes(a="alive")
+    results = []
+    waiting = threading.Thread(target=lambda: results.append(cluster.weir(
+        "submit", "--wait", "--set", "source.events=60000", "--set", "source.pace=10000/s",
+        "job.yaml", code=None)))
+    waiting.start()
+    await_that(lambda: [j for j in cluster.json("list")["jobs"] if j["state"] == "running"],
+               "it does not run")
+    cluster.processes["c"].kill()
+    cluster.processes["c"].wait()
+    time.sleep(4)
+    cluster.controller()
+    waiting.join()
+    assert results and results[0].returncode == 0, results
+    assert "is finished" in results[0].stdout, results[0]
+    assert "the job goes on" in results[0].stderr, results[0].stderr
 
 
 @test
