@@ -70,7 +70,7 @@ uint32_t replica_take_log(struct replica *r, struct order_log *log)
 	}
 	if (taken != 0)
 		atomic_store_explicit(&r->channel->snapshot_number, log->next,
-			memory_order_release); // pairs take_held
+			memory_order_release); // pairs held_of
 	return taken;
 }
 

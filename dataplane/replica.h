@@ -4,7 +4,6 @@
 // Thread of everything here: the task's worker, unless stated.
 #pragma once
 
-#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>

@@ -86,6 +86,8 @@ uint32_t worker_step(struct worker *w, int64_t now_ns)
 	uint32_t total = 0, running = 0;
 	bool awaits = false;
 	account(w, now_ns);
+	// Before any task acts on a loss: by the time that a successor's frames are obeyed, nothing
+	// is heard of the lost any more, nor sent to them (docs/protocol.md, rule G6).
 	if (w->crossing != NULL)
 		crossing_tend(w->crossing);
 	note_end(w, now_ns);
