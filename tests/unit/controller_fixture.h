@@ -433,3 +433,13 @@ static inline void run_job(uint32_t count, bool cycle)
 	}
 	forget_sent();
 }
+
+// The controller, what it sent and what metadata had are gone.
+static void stop_leading(void)
+{
+	controller_destroy(controller);
+	forget_sent();
+	for (uint32_t i = 0; i < store.count; i++)
+		free(store.keys[i].value);
+	memset(&store, 0, sizeof(store));
+}

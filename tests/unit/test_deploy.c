@@ -12,11 +12,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	controller_destroy(controller);
-	forget_sent();
-	for (uint32_t i = 0; i < store.count; i++)
-		free(store.keys[i].value);
-	memset(&store, 0, sizeof(store));
+	stop_leading();
 	memset(hosts, 0, sizeof(hosts));
 	return 0;
 }
