@@ -11,6 +11,7 @@ import shutil
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 
 import cluster_jobs
@@ -254,8 +255,9 @@ def measure(build, extent):
     c = Cluster(build, extent)
     notes = []
 
-    def attempt(what, *arguments):
+    def attempt(title, what, *arguments):
         """A part that gives no figure, as on a machine with no time for it, spoils no other."""
+        print(f"perf/run: cluster: {title} …", file=sys.stderr, flush=True)
         try:
             what(*arguments)
         except (Failed, cluster_jobs.Failed, RuntimeError, subprocess.TimeoutExpired) as error:
@@ -266,19 +268,20 @@ def measure(build, extent):
             c.measure_pings(wire, name, *options)
 
     for size in c.sizes:
-        attempt(c.measure_own, size)
+        attempt(f"own time a frame, {size} bytes", c.measure_own, size)
     for size in c.sizes:
-        attempt(c.measure_memif, size)
-    attempt(pings, "memif/round-trip")
-    attempt(pings, "memif/round-trip-bare", "--bare")
-    attempt(c.measure_losses)
+        attempt(f"memif, {size} bytes", c.measure_memif, size)
+    attempt("round trips", pings, "memif/round-trip")
+    attempt("round trips of the bare link", pings, "memif/round-trip-bare", "--bare")
+    attempt("losses", c.measure_losses)
     if veth_works():
-        attempt(c.measure_veth)
+        attempt("veth, beside kernel TCP", c.measure_veth)
     else:
         notes.append("kernel TCP was left out: network namespaces need root and `ip` (iproute2)")
     if shutil.which("dpdk-testpmd") is None:
         notes.append("dpdk-testpmd is not installed (Debian: dpdk-dev): memif has no yardstick")
-    attempt(lambda: c.results.extend(cluster_jobs.measure(build, extent)))
+    attempt("jobs on two and three nodes",
+            lambda: c.results.extend(cluster_jobs.measure(build, extent)))
     if extent == "tiny" and any("left out, since" in note for note in notes):
         raise Failed("; ".join(notes))  # the test suite checks that all of it works
     return c.results, notes
