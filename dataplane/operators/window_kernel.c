@@ -1,17 +1,28 @@
 // The hot loop of window_aggregate: packed records, walked where they lie. Every line of the run
-// is prefetched in order, a little ahead, because the hardware's prefetcher loses a stream whose
+// is prefetched in order, ahead of the walk, because the hardware's prefetcher loses a stream whose
 // lines are not all touched; what is not of the current pane leaves the loop.
 #include <errno.h>
 
 #include "dataplane/operators/window_parts.h"
 
-enum { LINE_BYTES = 64, AHEAD_BYTES = 512, AHEAD_LINES = 2 };
+enum { LINE_BYTES = 64, AHEAD_LINES = 2 };
+// How far: what a run from memory needs, and what one in a frame can bear, behind which lies what
+// others write.
+enum { AHEAD_BYTES_MIN = 512, AHEAD_BYTES_MAX = 6144, AHEAD_RUN_SHARE = 16 };
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-ALWAYS_INLINE void prefetch_ahead(const uint8_t *record, uint32_t length)
+static size_t bytes_ahead(const struct weir_batch *run)
 {
-	const uint8_t *at = record + AHEAD_BYTES;
+	size_t bytes = (size_t)(run->limit - run->first) / AHEAD_RUN_SHARE;
+	if (bytes < AHEAD_BYTES_MIN)
+		return AHEAD_BYTES_MIN;
+	return bytes < AHEAD_BYTES_MAX ? bytes : AHEAD_BYTES_MAX;
+}
+
+ALWAYS_INLINE void prefetch_ahead(const uint8_t *record, size_t ahead, uint32_t length)
+{
+	const uint8_t *at = record + ahead;
 	for (uint32_t i = 0; i < AHEAD_LINES; i++)
 		__builtin_prefetch(at + i * LINE_BYTES, 0, 0);
 	if (UNLIKELY(length > (AHEAD_LINES + 1) * LINE_BYTES))
@@ -125,11 +136,12 @@ ALWAYS_INLINE int packed_add(struct window *w, const struct window_packed *packe
 {
 	const struct window_packed packed = *packed_in;
 	const uint8_t *at = in->first, *limit = in->limit;
+	const size_t ahead = bytes_ahead(in);
 	struct hot hot = hot_load(w);
 	while (at != limit) {
 		const uint8_t *record = at;
 		uint32_t length = record_length(record);
-		prefetch_ahead(record, length);
+		prefetch_ahead(record, ahead, length);
 		at += length;
 		if (record_variant(record) != packed.variant)
 			continue;
