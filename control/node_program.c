@@ -109,10 +109,20 @@ static int start_network(struct node_process *p)
 	return PROCESS_USE;
 }
 
+static int start_dpdk(const struct node_file *file)
+{
+	const char *cards[ENGINE_PCI_MAX];
+	struct engine_eal_config config = {.bytes = file->memory, .pci = cards};
+	bool huge;
+	for (uint32_t i = 0; i < file->link_count; i++)
+		if (engine_eal_is_pci(file->links[i].device))
+			cards[config.pci_count++] = file->links[i].device;
+	return engine_eal_start_with(&config, &huge);
+}
+
 static int start_workers(struct node_process *p)
 {
-	bool huge;
-	if (engine_eal_start(p->file.memory, &huge) < 0)
+	if (start_dpdk(&p->file) < 0)
 		return fail(p, PROCESS_FAILED, "DPDK did not start");
 	int code = start_network(p);
 	if (code != PROCESS_DONE)

@@ -46,6 +46,16 @@ struct engine;
 // *ret_huge tells which. If others are quicker to take them, it starts over.  Returns 0 or -errno
 // with a reason on stderr.
 int engine_eal_start(uint64_t bytes, bool *ret_huge);
+// The same with network cards of the PCI bus: DPDK takes those that are named and no others.
+enum { ENGINE_PCI_MAX = 8 };
+struct engine_eal_config {
+	uint64_t bytes;
+	uint32_t pci_count;
+	const char *const *pci; // device arguments as of a link; what is not there is no error yet
+};
+int engine_eal_start_with(const struct engine_eal_config *config, bool *ret_huge);
+// Do device arguments name a device of the PCI bus, as 0000:3b:00.0?  Thread: any.
+bool engine_eal_is_pci(const char *device);
 // Run this process anew, with the same arguments and EAL in small pages, because EAL cannot be
 // started twice. Call it before anything is left to clean up; descriptors must close on exec.
 // Returns -errno if that cannot be, or was done before.

@@ -2,6 +2,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
+#include <rte_pci.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +12,13 @@
 #include <unistd.h>
 
 #include "dataplane/engine.h"
+#include "numa/assert.h"
 #include "numa/clock.h"
 
 #define HUGE_PAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 #define SMALL_PAGES "WEIR_SMALL_PAGES"
+
+enum { EAL_ARGUMENTS_MAX = 16 + 2 * ENGINE_PCI_MAX };
 
 // A count of huge pages of 2 MiB; one that cannot be read is none.
 static unsigned long huge_pages(const char *path)
@@ -129,23 +133,67 @@ static int eal_failed(bool huge, int error, const cpu_set_t *before)
 	return -error;
 }
 
+bool engine_eal_is_pci(const char *device)
+{
+	struct rte_pci_addr address;
+	char name[PCI_PRI_STR_SIZE + 1];
+	size_t bytes = strcspn(device, ",");
+	if (bytes >= sizeof(name))
+		return false;
+	memcpy(name, device, bytes);
+	name[bytes] = '\0';
+	return rte_pci_addr_parse(name, &address) == 0;
+}
+
+// EAL's command line. Of the PCI bus it sees only what it is to use: it would take others as well.
+static int arguments_make(const struct engine_eal_config *config, bool huge, char *memory,
+	char *lcore, char *out[EAL_ARGUMENTS_MAX])
+{
+	int count = 0;
+	out[count++] = "weir";
+	out[count++] = "--lcores";
+	out[count++] = lcore;
+	out[count++] = "--no-telemetry";
+	out[count++] = "--log-level";
+	out[count++] = "critical";
+	if (config->pci_count == 0)
+		out[count++] = "--no-pci";
+	for (uint32_t i = 0; i < config->pci_count; i++) {
+		out[count++] = "--allow";
+		out[count++] = (char *)(uintptr_t)config->pci[i];
+	}
+	out[count++] = huge ? "--in-memory" : "--no-huge";
+	if (!huge) {
+		out[count++] = "--no-shconf";
+		out[count++] = "-m";
+		out[count++] = memory;
+	}
+	out[count] = NULL;
+	return count;
+}
+
 int engine_eal_start(uint64_t bytes, bool *ret_huge)
 {
-	char memory[32], lcore[32];
+	const struct engine_eal_config config = {.bytes = bytes};
+	return engine_eal_start_with(&config, ret_huge);
+}
+
+int engine_eal_start_with(const struct engine_eal_config *config, bool *ret_huge)
+{
+	char memory[32], lcore[32], *arguments[EAL_ARGUMENTS_MAX];
 	cpu_set_t before;
-	bool huge = huge_pages_hold(bytes + (64u << 20));
-	snprintf(memory, sizeof(memory), "%llu", (unsigned long long)(bytes >> 20));
+	bool huge = huge_pages_hold(config->bytes + (64u << 20));
+	VERIFY(config->pci_count <= ENGINE_PCI_MAX);
+	snprintf(memory, sizeof(memory), "%llu", (unsigned long long)(config->bytes >> 20));
 	snprintf(lcore, sizeof(lcore), "0@%d", sched_getcpu());
-	char *common[] = {"weir", "--lcores", lcore, "--no-pci", "--no-telemetry", "--log-level",
-		"critical", huge ? "--in-memory" : "--no-huge", "--no-shconf", "-m", memory, NULL};
-	int count = huge ? 8 : 11;
+	int count = arguments_make(config, huge, memory, lcore, arguments);
 	int error = check_surroundings();
 	if (error < 0)
 		return error;
 	if (sched_getaffinity(0, sizeof(before), &before) != 0)
 		return -errno;
 	choose_runtime_folder();
-	if ((huge ? init_quietly(count, common) : rte_eal_init(count, common)) < 0)
+	if ((huge ? init_quietly(count, arguments) : rte_eal_init(count, arguments)) < 0)
 		return eal_failed(huge, rte_errno, &before);
 	sched_setaffinity(0, sizeof(before), &before); // the agent is not pinned
 	clock_init();

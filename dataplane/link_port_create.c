@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "dataplane/engine.h"
 #include "dataplane/link_port_parts.h"
 
 // What the drivers of DPDK 22.11 bear, where they do not say it themselves (docs/links.md).
@@ -167,6 +168,25 @@ static int gate_create(struct link_port *port, const struct link_config *c,
 	return 0;
 }
 
+// EAL has taken the named cards of the PCI bus when it started, with their arguments.
+static int find_card(struct link_port *port, const struct link_config *c,
+	struct link_problem *problem)
+{
+	struct rte_eth_dev_info info;
+	char name[RTE_ETH_NAME_MAX_LEN];
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(c->device, ","), c->device);
+	if (rte_eth_dev_get_port_by_name(name, &port->port_id) != 0)
+		return problem_set(problem, -ENODEV, "device",
+			"%s: DPDK has no such card; look for it with `dpdk-devbind.py --status`, "
+			"bind it to vfio-pci, switch on the IOMMU, and check this user's rights on "
+			"/dev/vfio (docs/links.md)",
+			name);
+	if (rte_eth_dev_info_get(port->port_id, &info) == 0 && info.nb_rx_queues != 0)
+		return problem_set(problem, -EEXIST, "device",
+			"%s is another link's; give each device once", name);
+	return 0;
+}
+
 static int probe(struct link_port *port, const struct link_config *c, struct link_problem *problem)
 {
 	char gated[LINK_GATE_DEVICE_BYTES];
@@ -175,6 +195,8 @@ static int probe(struct link_port *port, const struct link_config *c, struct lin
 	uint16_t id;
 	if (rte_eth_dev_get_port_by_name(c->device, &port->port_id) == 0)
 		return 0;
+	if (engine_eal_is_pci(device))
+		return find_card(port, c, problem);
 	if (strncmp(device, "net_memif", 9) == 0) {
 		int error = gate_create(port, c, gated, problem);
 		if (error != 0)
@@ -187,8 +209,8 @@ static int probe(struct link_port *port, const struct link_config *c, struct lin
 			"%s is another link's; give each device once", c->device);
 	if (error < 0)
 		return problem_set(problem, error, "device",
-			"%s does not start (%s); check its arguments, that a NIC is bound to "
-			"vfio-pci, and this user's rights (docs/links.md)",
+			"%s does not start (%s); check its arguments, and this user's rights "
+			"(docs/links.md)",
 			c->device, strerror(-error));
 	RTE_ETH_FOREACH_MATCHING_DEV(id, device, &iterator)
 	{

@@ -359,6 +359,11 @@ static void set_device_unknown(struct link_config *c)
 	c->device = "net_nonsense0";
 }
 
+static void set_card_absent(struct link_config *c)
+{
+	c->device = "0000:ff:1f.7,queues=1";
+}
+
 static const struct bad_config {
 	void (*set)(struct link_config *c);
 	const char *member, *text;
@@ -385,6 +390,10 @@ static const struct bad_config {
 		"entry 1 is not in the link's subnet; remove it, packets to it go to the gateway"},
 	{set_buffers_few, "buffers", "10 is too few; write at least 512"},
 	{set_device_unknown, "device", NULL},
+	{set_card_absent, "device",
+		"0000:ff:1f.7: DPDK has no such card; look for it with `dpdk-devbind.py "
+		"--status`, bind it to vfio-pci, switch on the IOMMU, and check this user's "
+		"rights on /dev/vfio (docs/links.md)"},
 };
 
 static void test_bad_configs_say_what_to_do(void **state)
@@ -403,8 +412,20 @@ static void test_bad_configs_say_what_to_do(void **state)
 	}
 }
 
+static void test_cards_are_told_by_their_address(void **state)
+{
+	assert_true(engine_eal_is_pci("0000:3b:00.0"));
+	assert_true(engine_eal_is_pci("3b:00.1,queues=2,mprq_en=1"));
+	assert_false(engine_eal_is_pci("net_memif0,role=client"));
+	assert_false(engine_eal_is_pci("0000:3b:00.0.0"));
+	assert_false(engine_eal_is_pci("fe80::1,iface=eth0,0000:3b:00.0"));
+	assert_false(engine_eal_is_pci(""));
+}
+
 int main(void)
 {
+	const char *card = "0000:ff:1f.7,queues=1"; // as a node with a card that is not there
+	const struct engine_eal_config eal = {.bytes = 64 << 20, .pci_count = 1, .pci = &card};
 	bool huge;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pass_packets_over_ip4),
@@ -415,8 +436,9 @@ int main(void)
 		cmocka_unit_test(test_peers),
 		cmocka_unit_test(test_null_port_takes_everything),
 		cmocka_unit_test(test_bad_configs_say_what_to_do),
+		cmocka_unit_test(test_cards_are_told_by_their_address),
 	};
-	if (engine_eal_start(64 << 20, &huge) != 0)
+	if (engine_eal_start_with(&eal, &huge) != 0)
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
