@@ -87,13 +87,13 @@ static void create_transports(struct replica_world *w, uint32_t n)
 		VERIFY(transport_create(&node->transports[i], &config, &node->arena) == 0);
 	}
 	for (uint32_t peer = 0; peer < w->planned.plan.worker_count; peer++)
-		node->peers[peer] = peer;
-	node->network = (struct crossing_network){.boot = REPLICA_INCARNATION,
-		.pool = node->packets,
+		node->peers[peer] = peer, node->boots[peer] = REPLICA_INCARNATION;
+	node->network = (struct crossing_network){.pool = node->packets,
 		.window = WINDOW,
 		.packet_max = PACKET_BYTES - LINK_HEADROOM - 64,
 		.workers = worker_numbers,
-		.peers = node->peers};
+		.peers = node->peers,
+		.boots = node->boots};
 }
 
 static void create_packets(struct replica_world *w, uint32_t n)

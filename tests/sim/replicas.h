@@ -79,6 +79,7 @@ struct replica_node {
 	struct arena arena;                            // theirs
 	struct crossing_network network;
 	uint32_t peers[WIRE_PORTS_MAX];
+	uint64_t boots[WIRE_PORTS_MAX];
 	struct rte_mempool *packets;
 	bool dead;      // steps no more
 	bool lost;      // is taken for dead

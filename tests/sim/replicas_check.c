@@ -257,8 +257,8 @@ static void check_slowly(struct replica_world *w, const struct task *t)
 		if (s->follower_count != 0)
 			check_kept(w, s);
 	}
-	if (planned(w, t->id)->standing == PLAN_PRIMARY)
-		check_credit(w, t->replica.channel, &t->replica.credit);
+	if (planned(w, t->id)->standing != PLAN_SINGLE)
+		check_credit(w, t->replica.out, &t->replica.credit);
 }
 
 // ---- all of it
