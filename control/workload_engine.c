@@ -34,7 +34,7 @@ struct workload_part {
 	struct crossing_network network; // to the other participants
 	uint64_t plan_hash;
 	const struct workload_cover *covers; // by participant; NULL: nothing is replicated
-	uint32_t *lost, lost_count; // participants
+	uint32_t *lost, lost_count;          // participants
 	bool owed; // output that was taken over behind the publishing, or while it went on
 	struct report report;
 	struct heap figures; // the report's

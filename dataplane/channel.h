@@ -87,7 +87,7 @@ struct receiver {
 	struct channel *channel;
 	struct channel *standby;      // from its producer's other instance; NULL: there is none
 	uint32_t from, standby_from;  // workers of the plan that those two are from
-	bool lost, standby_lost;      // this node was told that the instance there is gone
+	bool lost, standby_lost;      // it was told that the instance there is gone
 	bool waits;                   // for its task's state: takes nothing and tells nothing
 	bool chooses;                 // has it, and takes from whichever instance sends
 	bool tells;                   // of a replicated end: what is consumed is told
@@ -119,8 +119,8 @@ void receiver_create(struct receiver *r, struct channel *channel);
 // Expect items of that incarnation, and say so.  Thread: agent, before the task runs.
 void receiver_expect(struct receiver *r, uint64_t incarnation);
 
-// Both for a channel whose other end is another one from now on: nothing was ever said over it.
-// What lay in its rings becomes credit of the sending end again, or, at the receiving end, is freed.
+// Both for a channel whose other end is another one from now on: nothing was ever said over it. What
+// lay in its rings becomes credit of the sending end again, or, at the receiving end, is freed.
 void channel_renew_sending(struct channel *channel);
 void channel_renew_receiving(struct channel *channel);
 

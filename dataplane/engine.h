@@ -19,7 +19,7 @@ struct engine_config {
 	const int *worker_nodes;                // OS index of its NUMA node; NULL: any
 	uint64_t incarnation;                   // of the job's tasks
 	bool repair; // its place was lost: every task waits for the state of its other instance
-	bool lazy; // memory is touched when it is used, not at start: for short runs
+	bool lazy;   // memory is touched when it is used, not at start: for short runs
 };
 
 enum engine_state { ENGINE_RUNNING, ENGINE_FINISHED, ENGINE_INTERRUPTED, ENGINE_FAILED };
@@ -93,7 +93,8 @@ void engine_lose(struct engine *engine, uint32_t first, uint32_t count, uint64_t
 void engine_admit(struct engine *engine, uint32_t first, uint32_t count);
 bool engine_has_admitted(const struct engine *engine, uint32_t first, uint32_t count);
 // All nodes have admitted them: tasks whose other instances are there give them their state. They
-// are lost again (engine_lose, `alone`) if that is given up, here for the reason given, or elsewhere.
+// are lost again (engine_lose, `alone`) if that is given up, here (engine_repair_error) or
+// elsewhere.
 void engine_feed(struct engine *engine, uint32_t first, uint32_t count);
 // As far as it is this node's: its tasks may be taken over there, and all there get what they need.
 bool engine_has_repaired(const struct engine *engine, uint32_t first, uint32_t count);

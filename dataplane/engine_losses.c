@@ -1,5 +1,5 @@
-// What the agent tells the workers of a job of places on other nodes that are lost, or held by another
-// node since, and what they say of it.
+// What the agent tells the workers of a job of places on other nodes that are lost, or held by
+// another node since, and what they say of it.
 #include "dataplane/engine_parts.h"
 #include "numa/assert.h"
 
@@ -77,8 +77,8 @@ void engine_lose(struct engine *e, uint32_t first, uint32_t count, uint64_t inca
 	tell(e);
 }
 
-// A worker that reads the way of one admission and that of the next in part acts on the loss between
-// before it acts on the next.
+// A worker that reads a part of the way of one admission and a part of the next one's begins anew
+// once it sees the loss between.
 static void admit(struct engine *e, uint32_t worker)
 {
 	const struct crossing_network *n = e->config.network;
@@ -120,8 +120,8 @@ static bool have_shown(const struct engine *e, uint32_t first, uint32_t count, b
 		const struct loss *l = &e->control.losses.of[of];
 		for (uint32_t w = 0; w < e->worker_count; w++) {
 			const struct heeded *h = &e->workers[w].worker.heeded[of];
-			uint32_t shown = atomic_load_explicit(
-				repaired ? &h->repaired_shown : &h->admitted_shown,
+			uint32_t shown = atomic_load_explicit(repaired ? &h->repaired_shown
+								       : &h->admitted_shown,
 				memory_order_acquire);
 			if (is_lost(l) || shown != read_count(&l->admissions))
 				return false;
@@ -165,5 +165,5 @@ void engine_serve_loans(struct engine *e)
 void engine_end_loans(struct engine *e)
 {
 	for (uint32_t t = 0; t < e->task_count; t++)
-		loan_end(&e->tasks[t].replica.loan);
+		loan_destroy(&e->tasks[t].replica.loan);
 }

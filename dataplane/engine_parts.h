@@ -25,7 +25,7 @@ struct engine_worker {
 
 struct engine {
 	struct engine_config config;
-	bool attached; // workers have it
+	bool attached;        // workers have it
 	_Atomic bool *counts; // by task: its output and figures are the job's, not its twin's
 	bool figures_asked;
 	uint32_t worker_count; // this node's

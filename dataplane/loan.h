@@ -26,5 +26,5 @@ static inline bool loan_is_settled(const struct loan *l)
 // what there is may be used any more.  Thread: the task's.
 void loan_ask(struct loan *l, size_t bytes);
 
-void loan_serve(struct loan *l); // Thread: agent, any rate.
-void loan_end(struct loan *l);   // Thread: agent, when no worker runs.
+void loan_serve(struct loan *l);   // Thread: agent, any rate.
+void loan_destroy(struct loan *l); // Thread: agent, when no worker runs.

@@ -109,8 +109,7 @@ static void fill_frame(const struct replica *r, const struct order_log *log, uin
 // Entries that were sent grow no more.
 static uint32_t stream(struct replica *r, struct order_log *log)
 {
-	uint32_t most =
-		(r->out->config.frame_bytes - FRAME_HEADER_BYTES) / FRAME_LOG_ENTRY_BYTES;
+	uint32_t most = (r->out->config.frame_bytes - FRAME_HEADER_BYTES) / FRAME_LOG_ENTRY_BYTES;
 	uint32_t frames = 0;
 	credit_poll(&r->credit, r->out);
 	while (r->streamed != log->next) {

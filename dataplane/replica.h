@@ -19,12 +19,12 @@ struct exchange;
 struct rte_mempool;
 
 enum replica_role {
-	REPLICA_NONE,   // the only instance
-	REPLICA_OWNER,  // with a replica that holds its log
-	REPLICA_ALONE,  // an owner without a replica
-	REPLICA_FEEDS,  // an owner that gives a new replica its state
+	REPLICA_NONE,    // the only instance
+	REPLICA_OWNER,   // with a replica that holds its log
+	REPLICA_ALONE,   // an owner without a replica
+	REPLICA_FEEDS,   // an owner that gives a new replica its state
 	REPLICA_FOLLOWS, // the replica
-	REPLICA_WAITS   // one that waits for that state
+	REPLICA_WAITS    // one that waits for that state
 };
 
 enum { REPLICA_RELEASES = 64 };
@@ -37,16 +37,16 @@ struct release {
 
 struct replica {
 	enum replica_role role;
-	bool replicated;      // it is, or was, one of two
-	uint32_t twin_worker; // of the plan, the other instance's
-	struct channel *out, *in; // of the log that it streams as owner, and that it obeys
+	bool replicated;            // it is, or was, one of two
+	uint32_t twin_worker;       // of the plan, the other instance's
+	struct channel *out, *in;   // of the log that it streams as owner, and that it obeys
 	struct credit credit;       // of the one it streams
 	struct frame_expect expect; // of the one it obeys
 	uint64_t incarnation;       // of what it streams
 	uint64_t streamed;          // entries below it are sent
 	bool announced;             // that a state follows is sent
 	struct feed feed;
-	struct loan loan; // for the state
+	struct loan loan;                      // for the state
 	uint32_t release_first, release_count; // a ring
 	struct release releases[REPLICA_RELEASES];
 };
@@ -71,7 +71,8 @@ uint32_t replica_take_log(struct replica *r, struct order_log *log);
 // Returns the frames sent.
 uint32_t replica_send(struct replica *r, struct order_log *log, struct exchange *x);
 
-// The other instance is another one from now on, which has no state; it is told under `incarnation`.
+// The other instance is another one from now on, which has no state; it is told under
+// `incarnation`.
 void replica_admit(struct replica *r, uint64_t incarnation);
 
 // Owner: the state as of the end of `log` is there, of so many bytes; send it, then the log.

@@ -128,8 +128,8 @@ static inline bool task_is_owner(const struct task *t)
 // `incarnation`, or, `alone`, done without.  Told twice it is no error. Thread: owner, of all four.
 void task_lose(struct task *t, uint32_t worker, uint64_t incarnation, bool alone);
 
-// Another node has that worker now, and no state: from then on all is kept that its tasks will need.
-// Once nothing here is waited for that the loss asked for (task_may_admit).
+// Another node has that worker now, and no state: from then on all is kept that its tasks will
+// need. Once nothing here is waited for that the loss asked for (task_may_admit).
 bool task_may_admit(const struct task *t, uint32_t worker);
 void task_admit(struct task *t, uint32_t worker, uint64_t boot);
 

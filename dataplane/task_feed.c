@@ -1,5 +1,5 @@
-// The state of a task for a new replica of it: taken by the owner between two steps of its chain, and
-// restored by the new one.
+// The state of a task for a new replica of it: taken by the owner between two steps of its chain,
+// and restored by the new one.
 #include <errno.h>
 
 #include "dataplane/task_parts.h"
@@ -34,8 +34,8 @@ static void take(struct task *t)
 void task_take_state(struct task *t)
 {
 	struct replica *r = &t->replica;
-	if (r->feed.stage != FEED_ASKED || r->feed.failure != NULL ||
-		!loan_is_settled(&r->loan) || order_log_replaying(&t->log))
+	if (r->feed.stage != FEED_ASKED || r->feed.failure != NULL || !loan_is_settled(&r->loan) ||
+		order_log_replaying(&t->log))
 		return;
 	if (r->loan.bytes == 0)
 		loan_ask(&r->loan, room_at_first(t));

@@ -28,9 +28,9 @@ struct worker {
 	struct worker_load *loads, *loads_shown; // a task each
 	uint32_t *work;                          // of the last step, a task each
 	int64_t last_ns;                         // of the last step; 0: none yet
-	int64_t ended_ns;          // when its last task had finished and all had come to its place
+	int64_t ended_ns; // when its last task had finished and all had come to its place
 	const struct losses *losses; // of workers on other nodes; NULL: none are looked for
-	struct heeded *heeded;     // by worker of the plan: what was made of them
+	struct heeded *heeded;       // by worker of the plan: what was made of them
 	uint32_t losses_seen;
 	bool heeds;                // something of them is still to be done
 	struct crossing *crossing; // NULL: nothing goes to other nodes, nor comes from there

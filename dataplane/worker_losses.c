@@ -1,5 +1,5 @@
-// Places on other nodes that are lost, and held by another node since: what a worker does about them,
-// for all its tasks and channels in one step.
+// Places on other nodes that are lost, and held by another node since: what a worker does about
+// them, for all its tasks and channels in one step.
 #include "dataplane/crossing.h"
 #include "dataplane/worker.h"
 #include "numa/assert.h"
@@ -86,8 +86,9 @@ static bool look_after(struct worker *w, uint32_t of)
 	return false;
 }
 
-// Admissions are read first, so that none is taken for one of a loss not seen yet; one that a worker
-// had no time for before the next loss is passed over.  Returns whether something is left to do.
+// Admissions are read first, so that none is taken for one of a loss not seen yet; one that a
+// worker had no time for before the next loss is passed over.  Returns whether something is left to
+// do.
 static bool heed(struct worker *w, uint32_t of, bool news)
 {
 	const struct loss *told = &w->losses->of[of];

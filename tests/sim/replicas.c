@@ -156,7 +156,8 @@ static bool add_node(struct replica_world *w, uint32_t place, uint64_t boot, boo
 			uint32_t slot = anew ? w->holders[p] : p;
 			node->peers[worker] = slot * w->node_workers + i;
 			node->boots[worker] = p == place ? boot
-				: anew ? holder->boots[worker] : REPLICA_INCARNATION;
+				: anew                   ? holder->boots[worker]
+							 : REPLICA_INCARNATION;
 		}
 		node->successors[p] = REPLICA_INCARNATION + 1 + p;
 	}
@@ -280,8 +281,7 @@ static bool has_ended(struct replica_world *w)
 {
 	for (uint32_t p = 0; p < w->place_count; p++)
 		for (uint32_t i = 0; i < w->node_workers && w->whole[p]; i++)
-			if (!atomic_load(
-				    &w->nodes[w->holders[p]].engine->workers[i].worker.done))
+			if (!atomic_load(&w->nodes[w->holders[p]].engine->workers[i].worker.done))
 				return false;
 	w->seen[REPLICA_ENDED_DURING] += w->repair.active;
 	return true;

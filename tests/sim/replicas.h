@@ -96,6 +96,7 @@ struct replica_faults {
 // The one repair under way (tests/sim/replicas_repair.c).
 struct replica_repair {
 	bool active, feeding;
+	bool may_be_lost; // the new node, before it is whole
 	uint32_t place, node;
 	uint64_t boot, successors[REPLICA_PLACES_MAX];
 	int64_t begun_ns;

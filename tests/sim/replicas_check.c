@@ -352,7 +352,6 @@ static void see_state(struct replica_world *w, const struct task *t)
 		return;
 	replica_ledger_restart(&w->ledger, primary_of(w, t->id), t->log.first);
 	w->seen[REPLICA_FED_FINISHED] += t->outcome == TASK_FINISHED;
-	w->seen[REPLICA_GROWN] += t->replica.loan.bytes != l->lent && l->lent != 0;
 }
 
 static void check_task(struct replica_world *w, const struct task *t, bool slowly)
@@ -386,6 +385,7 @@ static void check_task(struct replica_world *w, const struct task *t, bool slowl
 		check_slowly(w, t);
 	l->role = role;
 	l->stage = t->replica.feed.stage;
+	w->seen[REPLICA_GROWN] += l->lent != 0 && t->replica.loan.bytes > l->lent;
 	l->lent = t->replica.loan.bytes;
 	l->stepped = true;
 }

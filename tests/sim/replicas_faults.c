@@ -39,8 +39,9 @@ static void draw_losses(struct replica_world *w)
 	f->when[1] = random_chance(r, 700) ? LOSE_DURING : whens[random_in(r, 0, 5)];
 	for (uint32_t i = 2; i < f->losses; i++)
 		f->when[i] = random_chance(r, 300) ? LOSE_DURING : LOSE_ANY;
-	f->lose_at_ns = f->when[0] == LOSE_FIRST ? (int64_t)random_in(r, 1, 2 * MS)
-						 : (int64_t)random_in(r, 1, f->repairs != 0 ? 300 * MS : 800 * MS);
+	f->lose_at_ns = f->when[0] == LOSE_FIRST
+		? (int64_t)random_in(r, 1, 2 * MS)
+		: (int64_t)random_in(r, 1, f->repairs != 0 ? 300 * MS : 800 * MS);
 }
 
 void replica_faults_draw(struct replica_world *w)
@@ -112,7 +113,7 @@ static bool can_lose(const struct replica_world *w, uint32_t place)
 	bool good = cover->whole && w->whole[place];
 	for (uint32_t i = 0; i < cover->by_count; i++)
 		good = good && w->whole[cover->by[i]];
-	return good || (w->repair.active && w->repair.place == place); // the new one
+	return good || (w->repair.active && w->repair.place == place && w->repair.may_be_lost);
 }
 
 static bool is_full(const struct replica_world *w)
@@ -180,16 +181,17 @@ static void spread_news(struct replica_world *w, uint32_t place)
 	struct random *r = &w->random;
 	int64_t heard_ns = w->now_ns + (int64_t)random_in(r, 0, 5 * MS), first_ns = INT64_MAX,
 		last_ns = 0;
-	uint32_t late = random_chance(r, 300) ? (uint32_t)random_in(r, 0, w->place_count - 1)
-					      : UINT32_MAX;
+	uint32_t late =
+		random_chance(r, 300) ? (uint32_t)random_in(r, 0, w->place_count - 1) : UINT32_MAX;
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		struct replica_node *node = &w->nodes[n];
 		struct replica_news *news = &node->news[place];
 		if (node->place == place)
 			continue;
-		news->begin_ns =
-			heard_ns + (int64_t)random_in(r, 1, node->place == late ? 100 * MS : 3 * MS);
-		for (uint32_t p = 0; p < w->place_count; p++) // what was given up for it comes first
+		news->begin_ns = heard_ns +
+			(int64_t)random_in(r, 1, node->place == late ? 100 * MS : 3 * MS);
+		for (uint32_t p = 0; p < w->place_count;
+			p++) // what was given up for it comes first
 			if (p != place && news->begin_ns <= node->news[p].begin_ns)
 				news->begin_ns = node->news[p].begin_ns + 1;
 		news->alone_ns = news->begin_ns +

@@ -1,5 +1,5 @@
-// A lost place is given to a new node, while the job runs: who hears of what when, in the order that
-// the controller keeps (docs/replicas.md, "A new replica").
+// A lost place is given to a new node, while the job runs: who hears of what when, in the order
+// that the controller keeps (docs/replicas.md, "A new replica").
 #include "tests/sim/replicas.h"
 
 enum { MS = 1000000 };
@@ -23,7 +23,8 @@ static bool is_settled(const struct replica_world *w)
 {
 	for (uint32_t n = 0; n < w->node_count; n++)
 		for (uint32_t p = 0; p < w->place_count && replica_lives(w, n); p++)
-			if (w->nodes[n].news[p].begin_ns != 0 || w->nodes[n].news[p].alone_ns != 0 ||
+			if (w->nodes[n].news[p].begin_ns != 0 ||
+				w->nodes[n].news[p].alone_ns != 0 ||
 				(!w->whole[p] && !w->nodes[n].alone[p]))
 				return false;
 	return true;
@@ -58,6 +59,7 @@ static void begin(struct replica_world *w, uint32_t place)
 	*r = (struct replica_repair){.active = true,
 		.place = place,
 		.node = w->node_count,
+		.may_be_lost = random_chance(&w->random, 300),
 		.boot = ++w->incarnation,
 		.begun_ns = w->now_ns};
 	for (uint32_t p = 0; p < w->place_count; p++)
@@ -176,16 +178,16 @@ static bool has_failed(const struct replica_world *w)
 {
 	for (uint32_t n = 0; n < w->node_count; n++)
 		if (replica_lives(w, n) &&
-			engine_repair_error(w->nodes[n].engine,
-				first_worker(w, w->repair.place), w->node_workers) != NULL)
+			engine_repair_error(w->nodes[n].engine, first_worker(w, w->repair.place),
+				w->node_workers) != NULL)
 			return true;
 	return false;
 }
 
 static bool takes_too_long(struct replica_world *w)
 {
-	int64_t calm_ns = w->repair.begun_ns > w->faults.end_ns ? w->repair.begun_ns
-								: w->faults.end_ns;
+	int64_t calm_ns =
+		w->repair.begun_ns > w->faults.end_ns ? w->repair.begun_ns : w->faults.end_ns;
 	if (w->now_ns > calm_ns + CALM_WAIT_NS)
 		replica_violate(w, "a repair does not end");
 	return w->now_ns < w->faults.end_ns && w->now_ns > w->repair.begun_ns + WAIT_NS;
