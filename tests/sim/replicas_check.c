@@ -219,7 +219,7 @@ static void check_role(struct replica_world *w, const struct task *t)
 	bool begun = node->begun[twin] || node->admits[twin];
 	const struct engine_worker *own = engine_worker_of(node->engine, t->id);
 	bool alone = node->alone[twin] || node->admits[twin] ||
-		own->worker.heeded[twin * w->node_workers].given_up;
+		own->worker.heeded[t->replica.twin_worker].given_up;
 	if (!l->stepped || role == l->role)
 		return;
 	if (l->role == REPLICA_OWNER && !alone)
@@ -244,14 +244,12 @@ static uint64_t consumed_of(const struct replica_world *w, uint32_t channel)
 }
 
 // Whoever makes anew what is lost may not have begun when it is given up, here or elsewhere.
-static bool is_given_up(const struct replica_world *w, uint32_t place)
+static bool is_given_up(const struct replica_world *w, uint32_t worker)
 {
 	for (uint32_t n = 0; n < w->node_count; n++)
 		for (uint32_t i = 0; i < w->node_workers && replica_lives(w, n); i++)
-			if (w->nodes[n].engine->workers[i]
-					.worker.heeded[place * w->node_workers]
-					.given_up ||
-				w->nodes[n].begun[place])
+			if (w->nodes[n].engine->workers[i].worker.heeded[worker].given_up ||
+				w->nodes[n].begun[worker / w->node_workers])
 				return true;
 	return false;
 }
@@ -261,7 +259,7 @@ static void check_kept(struct replica_world *w, const struct sender *s)
 	for (uint32_t i = 0; i < s->follower_count; i++) {
 		const struct follower *f = &s->followers[i];
 		uint32_t place = f->worker / w->node_workers;
-		bool counts = w->whole[place] || !is_given_up(w, place);
+		bool counts = w->whole[place] || !is_given_up(w, f->worker);
 		if (counts && consumed_of(w, f->channel->config.id) < s->retention.first_number)
 			replica_violate(w, "items are forgotten that one has not consumed");
 	}
