@@ -125,8 +125,8 @@ void task_destroy(struct task *t)
 
 int64_t task_event_time(const struct task *t)
 {
-	if (t->outcome != TASK_RUNNING)
-		return INT64_MAX;
+	if (t->outcome != TASK_RUNNING || t->replica.role == REPLICA_WAITS)
+		return INT64_MAX; // or it does not know yet
 	if (!t->source)
 		return t->watermark_ns;
 	return t->links[0].marks != 0 ? t->links[1].watermark_ns : INT64_MIN;

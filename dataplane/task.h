@@ -107,7 +107,7 @@ int task_create(struct task *t, const struct task_config *config, char *error,
 void task_destroy(struct task *t); // NULL-safe
 
 // The last watermark that the task took or, a source, gave; INT64_MIN: none yet, INT64_MAX: it has
-// ended.  Thread: owner.
+// ended, or waits for its state.  Thread: owner.
 int64_t task_event_time(const struct task *t);
 
 // Do a bounded piece of work.  Returns the records and marks handled; 0: nothing to do now.
