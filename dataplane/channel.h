@@ -119,8 +119,8 @@ void receiver_create(struct receiver *r, struct channel *channel);
 // Expect items of that incarnation, and say so.  Thread: agent, before the task runs.
 void receiver_expect(struct receiver *r, uint64_t incarnation);
 
-// Both for a channel whose other end is another one from now on: nothing was ever said over it. What
-// lay in its rings becomes credit of the sending end again, or, at the receiving end, is freed.
+// Both for a channel whose other end is another one from now on: nothing was ever said over it.
+// What was in its rings is credit of the sending end again, or, at the receiving end, is freed.
 void channel_renew_sending(struct channel *channel);
 void channel_renew_receiving(struct channel *channel);
 

@@ -321,23 +321,25 @@ void replica_world_run(struct replica_world *w)
 
 // ---- what came of it
 
+// Does its output count? It need not have heard yet of a loss near the end.
+static bool counts(const struct replica_world *w, uint32_t task)
+{
+	const struct plan_task *planned = &w->planned.plan.tasks[task];
+	if (!w->whole[replica_place_of(w, task)])
+		return false;
+	return w->nodes[replica_node_of(w, task)].engine->counts[task] ||
+		!w->whole[replica_place_of(w, planned->twin)];
+}
+
 // Of the instance whose output counts.
 static uint32_t owner_node(struct replica_world *w, uint32_t task)
 {
 	const struct plan_task *planned = &w->planned.plan.tasks[task];
-	uint32_t instances[2] = {task, planned->twin}, owner = PLAN_NONE;
-	for (uint32_t i = 0; i < (planned->standing == PLAN_SINGLE ? 1 : 2); i++) {
-		uint32_t node = replica_node_of(w, instances[i]);
-		if (!w->whole[replica_place_of(w, instances[i])] ||
-			!w->nodes[node].engine->counts[instances[i]])
-			continue;
-		if (owner != PLAN_NONE)
-			replica_violate(w, "both instances of a task count");
-		owner = node;
-	}
-	if (owner == PLAN_NONE && !w->violated)
-		replica_violate(w, "no instance of a task counts");
-	return owner == PLAN_NONE ? replica_node_of(w, task) : owner;
+	if (planned->standing == PLAN_SINGLE)
+		return replica_node_of(w, task);
+	if (counts(w, task) == counts(w, planned->twin) && !w->violated)
+		replica_violate(w, "not one of two instances of a task counts");
+	return replica_node_of(w, counts(w, task) ? task : planned->twin);
 }
 
 void replica_world_gather(struct replica_world *w)
