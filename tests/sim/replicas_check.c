@@ -400,11 +400,22 @@ static void spoil_returned(const struct channel *c)
 	VERIFY(put == count);
 }
 
+// What a worker was told to admit and could not yet.
+static void see_admissions(struct replica_world *w, const struct worker *stepped)
+{
+	for (uint32_t of = 0; of < stepped->losses->workers; of++) {
+		const struct heeded *h = &stepped->heeded[of];
+		w->seen[REPLICA_ADMITTED_LATE] += h->losses != h->admitted &&
+			atomic_load(&stepped->losses->of[of].admissions) == h->losses;
+	}
+}
+
 // Senders first: what one of them lets go another task of the worker may have consumed since.
 void replica_check_step(struct replica_world *w, uint32_t node, uint32_t worker)
 {
 	const struct worker *stepped = &w->nodes[node].engine->workers[worker].worker;
 	bool slowly = w->rounds % SLOW_CHECKS == 0;
+	see_admissions(w, stepped);
 	for (uint32_t i = 0; i < stepped->task_count; i++)
 		check_task(w, stepped->tasks[i], slowly);
 	for (uint32_t i = 0; i < stepped->task_count; i++)

@@ -179,8 +179,10 @@ static void see_loss(struct replica_world *w, uint32_t n)
 static void spread_news(struct replica_world *w, uint32_t place)
 {
 	struct random *r = &w->random;
-	int64_t heard_ns = w->now_ns + (int64_t)random_in(r, 0, 5 * MS), first_ns = INT64_MAX,
-		last_ns = 0;
+	bool quick = random_chance(r, 300); // and another node comes in its place as soon
+	uint64_t most = quick ? MS / 10 : 20 * MS;
+	int64_t heard_ns = w->now_ns + (int64_t)random_in(r, 0, quick ? most : 5 * MS);
+	int64_t first_ns = INT64_MAX, last_ns = 0;
 	uint32_t late =
 		random_chance(r, 300) ? (uint32_t)random_in(r, 0, w->place_count - 1) : UINT32_MAX;
 	for (uint32_t n = 0; n < w->node_count; n++) {
@@ -188,14 +190,14 @@ static void spread_news(struct replica_world *w, uint32_t place)
 		struct replica_news *news = &node->news[place];
 		if (node->place == place)
 			continue;
-		news->begin_ns = heard_ns +
-			(int64_t)random_in(r, 1, node->place == late ? 100 * MS : 3 * MS);
+		uint64_t within = quick ? most : node->place == late ? 100 * MS : 3 * MS;
+		news->begin_ns = heard_ns + (int64_t)random_in(r, 1, within);
 		for (uint32_t p = 0; p < w->place_count;
 			p++) // what was given up for it comes first
 			if (p != place && news->begin_ns <= node->news[p].begin_ns)
 				news->begin_ns = node->news[p].begin_ns + 1;
 		news->alone_ns = news->begin_ns +
-			(int64_t)random_in(r, 0, random_chance(r, 100) ? 500 * MS : 20 * MS);
+			(int64_t)random_in(r, 0, !quick && random_chance(r, 100) ? 500 * MS : most);
 		news->admit_ns = news->feed_ns = 0;
 		if (!replica_lives(w, n))
 			continue;
@@ -203,6 +205,7 @@ static void spread_news(struct replica_world *w, uint32_t place)
 		last_ns = news->begin_ns > last_ns ? news->begin_ns : last_ns;
 		w->calm_ns = news->alone_ns > w->calm_ns ? news->alone_ns : w->calm_ns;
 	}
+	w->faults.repair_at_ns = quick ? w->now_ns : w->faults.repair_at_ns;
 	w->seen[REPLICA_LATE_NEWS] += last_ns > first_ns + 10 * MS;
 }
 

@@ -73,7 +73,7 @@ static void begin(struct replica_world *w, uint32_t place)
 		w->nodes[r->node].successors[p] = r->successors[p];
 	w->nodes[r->node].paused_until_ns = soon(w, 5);
 	tell_lost(w);
-	uint64_t most_ms = random_chance(&w->random, 200) ? 50 : 5;
+	uint64_t most_ms = random_chance(&w->random, 200) ? 50 : random_in(&w->random, 1, 5);
 	for (uint32_t n = 0; n < w->node_count; n++)
 		if (n != r->node && replica_lives(w, n))
 			w->nodes[n].news[place].admit_ns = soon(w, most_ms);
@@ -111,7 +111,6 @@ void replica_repair_hear(struct replica_world *w, uint32_t n)
 	for (uint32_t p = 0; p < w->place_count; p++) {
 		struct replica_news *news = &node->news[p];
 		bool has = engine_has_admitted(node->engine, first_worker(w, p), w->node_workers);
-		w->seen[REPLICA_ADMITTED_LATE] += node->admits[p] && !has;
 		node->admits[p] = node->admits[p] && !has;
 		if (node->lost)
 			continue;
