@@ -285,6 +285,7 @@ int engine_build(struct engine *e)
 	const struct engine_config *config = &e->config;
 	e->worker_count =
 		config->worker_count == 0 ? config->plan->worker_count : config->worker_count;
+	VERIFY(!config->repair || (config->plan->hot && !config->plan->recovery));
 	int error = check_memory(e);
 	if (error == 0)
 		error = build_tables(e);
