@@ -274,7 +274,7 @@ static void memory_is_lent_and_taken_back(void **state)
 	memset(l.data, 1, 100000);
 	loan_serve(&l); // nothing was asked
 	assert_int_equal(l.data[99999], 1);
-	loan_ask(&l, SIZE_MAX / 4);
+	loan_ask(&l, SIZE_MAX);
 	loan_serve(&l);
 	assert_true(loan_is_settled(&l));
 	assert_null(l.data);
