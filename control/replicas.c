@@ -218,7 +218,8 @@ static int make_room(struct replicas *r)
 	r->from_replica = table_of(r, r->before.channel_count);
 	r->between = table_of(r, r->before.channel_count);
 	make_channels(r);
-	uint32_t channels = r->channel_count + r->task_count - r->before.task_count; // with logs
+	uint32_t replicas = r->task_count - r->before.task_count;
+	uint32_t channels = r->channel_count + 2 * replicas; // with logs, one each way
 	if (r->task_count > PLAN_TASKS_MAX || channels > PLAN_CHANNELS_MAX) {
 		job_recovery_error(r->job,
 			"with replicas the job would have over %u tasks or %u channels; give its "
@@ -260,7 +261,7 @@ static void make_replica(struct replicas *r, uint32_t primary, uint32_t replica)
 	task->standby_inputs = mapped(r, r->between, old->inputs, old->input_count);
 	task->standing = PLAN_REPLICA;
 	task->twin = primary;
-	task->log = join(r, primary, replica, NULL);
+	task->log = join(r, replica, primary, NULL);
 }
 
 static void make_tasks(struct replicas *r)
@@ -275,7 +276,7 @@ static void make_tasks(struct replicas *r)
 		make_replica(r, t, r->twins[t]);
 		task->standing = PLAN_PRIMARY;
 		task->twin = r->twins[t];
-		task->log = r->tasks[r->twins[t]].log;
+		task->log = join(r, t, r->twins[t], NULL);
 	}
 }
 

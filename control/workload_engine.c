@@ -34,7 +34,7 @@ struct workload_part {
 	struct crossing_network network; // to the other participants
 	uint64_t plan_hash;
 	const struct workload_cover *covers; // by participant; NULL: nothing is replicated
-	uint32_t *lost, lost_count; // participants
+	uint32_t *lost, lost_count;          // participants
 	bool owed; // output that was taken over behind the publishing, or while it went on
 	struct report report;
 	struct heap figures; // the report's
@@ -173,6 +173,7 @@ static int connect(struct workload_engine *w, struct workload_part *part)
 	uint32_t workers = part->planned.plan.worker_count;
 	uint16_t *numbers = heap_alloc(&part->heap, workers * sizeof(*numbers));
 	uint32_t *peers = heap_alloc(&part->heap, workers * sizeof(*peers));
+	uint64_t *boots = heap_alloc(&part->heap, workers * sizeof(*boots));
 	if (w->config.network == NULL || workers > NETWORK_WORKERS_MAX) {
 		snprintf(part->error, sizeof(part->error),
 			w->config.network == NULL
@@ -191,7 +192,9 @@ static int connect(struct workload_engine *w, struct workload_part *part)
 	for (uint32_t i = 0; i < request->participant_count && error == 0; i++)
 		error = reach(w, part, &request->participants[i], numbers, peers);
 	network_describe(w->config.network, &part->network);
-	part->network.boot = request->incarnation;
+	for (uint32_t i = 0; i < workers; i++)
+		boots[i] = request->incarnation;
+	part->network.boots = boots;
 	part->network.workers = numbers;
 	part->network.peers = peers;
 	return error;

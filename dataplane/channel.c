@@ -44,6 +44,29 @@ static void drain_ring(struct rte_ring *ring)
 		rte_pktmbuf_free(mbuf);
 }
 
+static void forget_words(struct channel *channel)
+{
+	atomic_store_explicit(&channel->snapshot_number, 0, memory_order_relaxed);
+	atomic_store_explicit(&channel->answered, 0, memory_order_relaxed);
+	atomic_store_explicit(&channel->wanted, 0, memory_order_relaxed);
+	atomic_store_explicit(&channel->opened, 0, memory_order_relaxed);
+}
+
+void channel_renew_sending(struct channel *channel)
+{
+	struct rte_mbuf *mbuf;
+	while (rte_ring_sc_dequeue(channel->forward, (void **)&mbuf) == 0)
+		VERIFY(rte_ring_sp_enqueue(channel->back, mbuf) == 0);
+	forget_words(channel);
+}
+
+void channel_renew_receiving(struct channel *channel)
+{
+	drain_ring(channel->forward);
+	drain_ring(channel->back);
+	forget_words(channel);
+}
+
 static void drain_sender(struct sender *s)
 {
 	if (s == NULL)

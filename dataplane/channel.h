@@ -85,9 +85,11 @@ struct sender {
 // The receiving end. Thread: the receiving task's worker.
 struct receiver {
 	struct channel *channel;
-	struct channel *standby;      // from its producer's replica; NULL: there is none
-	// With standby: not 0 once this node is told that its producer so far is lost.
-	const _Atomic uint64_t *loss;
+	struct channel *standby;      // from its producer's other instance; NULL: there is none
+	uint32_t from, standby_from;  // workers of the plan that those two are from
+	bool lost, standby_lost;      // it was told that the instance there is gone
+	bool waits;                   // for its task's state: takes nothing and tells nothing
+	bool chooses;                 // has it, and takes from whichever instance sends
 	bool tells;                   // of a replicated end: what is consumed is told
 	struct rte_mbuf *frame;       // in hand, or NULL
 	const uint8_t *first, *limit; // its items not yet consumed
@@ -116,6 +118,11 @@ void receiver_create(struct receiver *r, struct channel *channel);
 
 // Expect items of that incarnation, and say so.  Thread: agent, before the task runs.
 void receiver_expect(struct receiver *r, uint64_t incarnation);
+
+// Both for a channel whose other end is another one from now on: nothing was ever said over it.
+// What was in its rings is credit of the sending end again, or, at the receiving end, is freed.
+void channel_renew_sending(struct channel *channel);
+void channel_renew_receiving(struct channel *channel);
 
 // Give every mbuf of the channel back to its pool. Thread: agent, when no worker runs. An end
 // that was never created is all zero, one on another node NULL.
@@ -205,6 +212,14 @@ void receiver_succeed(struct receiver *r);
 // throw away what has come from the one before and was not consumed, and answer with the item
 // wanted next. The task's chain must be drained.  Returns whether that happened.
 bool receiver_follow(struct receiver *r);
+
+// The instances of the producer on that worker of the plan are gone, or another node has them now.
+void receiver_lose(struct receiver *r, uint32_t worker);
+void receiver_admit(struct receiver *r, uint32_t worker);
+
+// Its task has got its state from its other instance: say to both instances of the producer that
+// it is there and from where on it needs items, and take them from the one that sends.
+void receiver_restored(struct receiver *r);
 
 // Tell what is consumed, and give back what a fenced producer still sent. Once a step.
 void receiver_tell(struct receiver *r);

@@ -2,9 +2,7 @@
 
 #include <errno.h>
 #include <rte_ring.h>
-#include <stdatomic.h>
 
-#include "dataplane/replica.h"
 #include "numa/arena.h"
 #include "numa/assert.h"
 
@@ -13,6 +11,8 @@ int crossing_create(struct crossing *c, const struct crossing_network *network, 
 {
 	*c = (struct crossing){.network = network, .own = own};
 	c->session_to = arena_alloc(arena, (session_max + 1) * sizeof(*c->session_to), 64);
+	c->ways = arena_alloc(arena, (session_max + 1) * sizeof(*c->ways), 64);
+	c->joins = arena_alloc(arena, (session_max + 1) * sizeof(*c->joins), 64);
 	c->sessions = arena_alloc(arena, (session_max + 1) * sizeof(*c->sessions), 64);
 	c->outlets = arena_alloc(arena, (channel_max + 1) * sizeof(*c->outlets), 64);
 	c->inlets = arena_alloc(arena, (channel_max + 1) * sizeof(*c->inlets), 64);
@@ -29,6 +29,11 @@ static void need_session(struct crossing *c, uint32_t worker)
 	for (uint32_t i = 0; i < c->session_count; i++)
 		if (c->session_to[i] == worker)
 			return;
+	c->ways[c->session_count] =
+		(struct crossing_way){.boot = crossing_boot(c->network, c->own, worker),
+			.peer = c->network->peers[worker],
+			.number = c->network->workers[worker]};
+	c->joins[c->session_count] = false;
 	c->session_to[c->session_count++] = worker;
 }
 
@@ -49,47 +54,60 @@ void crossing_add_inlet(struct crossing *c, struct channel *channel,
 }
 
 // A worker serves one job, so that a session is known by the other end's place in its plan.
-static struct session *connect(struct crossing *c, struct transport *transport, uint32_t worker)
+static struct session *connect(const struct crossing *c, uint32_t at)
 {
 	const struct crossing_network *n = c->network;
+	const struct crossing_way *way = &c->ways[at];
+	uint32_t worker = c->session_to[at];
 	const struct session_config config = {
-		.boot = n->boot,
+		.boot = way->boot,
+		.peer_boot = way->boot,
 		.leads = c->own < worker,
-		.peer_worker = n->workers[worker],
+		.peer_worker = way->number,
 		.index = worker,
 		.peer_index = c->own,
 		.window = n->window,
 		.frame_crc = true,
 		.pool = n->pool,
 		.timing = session_site_timing,
-		.peer = n->peers[worker],
+		.peer = way->peer,
 	};
-	return transport_connect(transport, &config);
+	return transport_connect(c->transport, &config);
 }
 
-static struct session *session_with(const struct crossing *c, uint32_t worker)
+// The place of the session with that worker; session_count: there is none.
+static uint32_t place_of(const struct crossing *c, uint32_t worker)
 {
 	uint32_t i = 0;
-	while (c->session_to[i] != worker)
+	while (i < c->session_count && c->session_to[i] != worker)
 		i++;
-	return c->sessions[i];
+	return i;
+}
+
+static void begin(struct crossing *c, uint32_t session)
+{
+	uint32_t worker = c->session_to[session];
+	c->sessions[session] = connect(c, session);
+	for (uint32_t i = 0; i < c->outlet_count; i++) {
+		if (c->outlet_to[i] != worker)
+			continue;
+		outlet_create(&c->outlets[i], c->outlet_channel[i], c->sessions[session]);
+		VERIFY(transport_add_outlet(c->transport, &c->outlets[i]));
+	}
+	for (uint32_t i = 0; i < c->inlet_count; i++) {
+		if (c->inlet_from[i] != worker)
+			continue;
+		inlet_create(&c->inlets[i], c->inlet_channel[i], c->inlet_receiver[i],
+			c->sessions[session]);
+		VERIFY(transport_add_inlet(c->transport, &c->inlets[i]));
+	}
 }
 
 void crossing_enter(struct crossing *c, struct transport *transport)
 {
 	c->transport = transport;
 	for (uint32_t i = 0; i < c->session_count; i++)
-		c->sessions[i] = connect(c, transport, c->session_to[i]);
-	for (uint32_t i = 0; i < c->outlet_count; i++) {
-		outlet_create(&c->outlets[i], c->outlet_channel[i],
-			session_with(c, c->outlet_to[i]));
-		VERIFY(transport_add_outlet(transport, &c->outlets[i]));
-	}
-	for (uint32_t i = 0; i < c->inlet_count; i++) {
-		inlet_create(&c->inlets[i], c->inlet_channel[i], c->inlet_receiver[i],
-			session_with(c, c->inlet_from[i]));
-		VERIFY(transport_add_inlet(transport, &c->inlets[i]));
-	}
+		begin(c, i);
 }
 
 // Frames in flight come back to their outlets first.
@@ -116,26 +134,44 @@ void crossing_leave(struct crossing *c, struct transport *transport)
 	c->transport = NULL;
 }
 
-void crossing_tend(struct crossing *c)
+void crossing_lose(struct crossing *c, uint32_t worker)
 {
-	uint32_t count = c->losses == NULL
-		? c->losses_seen
-		: atomic_load_explicit(&c->losses->count, memory_order_acquire);
-	if (count == c->losses_seen)
+	uint32_t at = c == NULL ? 0 : place_of(c, worker);
+	if (c != NULL && at != c->session_count)
+		let_go(c, at);
+}
+
+void crossing_admit(struct crossing *c, uint32_t worker, const struct crossing_way *way)
+{
+	uint32_t at = c == NULL ? 0 : place_of(c, worker);
+	if (c == NULL || at == c->session_count)
 		return;
-	c->losses_seen = count;
-	for (uint32_t i = 0; i < c->session_count; i++)
-		if (atomic_load_explicit(&c->losses->of[c->session_to[i]].incarnation,
-			    memory_order_acquire) != 0)
-			let_go(c, i);
+	VERIFY(c->sessions[at] == NULL);
+	for (uint32_t i = 0; i < c->outlet_count; i++)
+		if (c->outlet_to[i] == worker)
+			channel_renew_sending(c->outlet_channel[i]);
+	for (uint32_t i = 0; i < c->inlet_count; i++)
+		if (c->inlet_from[i] == worker)
+			channel_renew_receiving(c->inlet_channel[i]);
+	c->ways[at] = *way;
+	c->joins[at] = true;
+	begin(c, at);
+}
+
+void crossing_joined(struct crossing *c, uint32_t worker)
+{
+	uint32_t at = c == NULL ? 0 : place_of(c, worker);
+	if (c != NULL && at != c->session_count)
+		c->joins[at] = false;
 }
 
 bool crossing_is_idle(const struct crossing *c)
 {
 	for (uint32_t i = 0; i < c->outlet_count; i++) {
 		const struct outlet *o = &c->outlets[i];
-		if (session_with(c, c->outlet_to[i]) == NULL)
-			continue; // to one that is lost
+		uint32_t at = place_of(c, c->outlet_to[i]);
+		if (c->sessions[at] == NULL || c->joins[at])
+			continue; // to one that is lost, or has nothing yet
 		if (o->in_flight != 0 || o->staged_at != o->staged_count ||
 			!rte_ring_empty(o->channel->forward))
 			return false;

@@ -73,18 +73,6 @@ void engine_abort(struct engine *e)
 	e->attached = false;
 }
 
-void engine_lose(struct engine *e, uint32_t first, uint32_t count, uint64_t incarnation, bool alone)
-{
-	struct losses *losses = &e->control.losses;
-	for (uint32_t w = first; w < first + count && w < losses->workers; w++) {
-		atomic_store_explicit(&losses->of[w].incarnation, incarnation,
-			memory_order_release);
-		if (alone)
-			atomic_store_explicit(&losses->of[w].alone, true, memory_order_release);
-	}
-	atomic_fetch_add_explicit(&losses->count, 1, memory_order_release);
-}
-
 static enum task_outcome outcome_of(struct task *t)
 {
 	return atomic_load_explicit(&t->outcome_seen, memory_order_acquire);
@@ -110,6 +98,7 @@ static bool any_failed(struct engine *e)
 
 enum engine_state engine_poll(struct engine *e)
 {
+	engine_serve_loans(e);
 	if (any_failed(e))
 		return ENGINE_FAILED;
 	for (uint32_t w = 0; w < e->worker_count; w++) {
@@ -129,16 +118,10 @@ enum engine_state engine_poll(struct engine *e)
 	return e->interrupted ? ENGINE_INTERRUPTED : ENGINE_FINISHED;
 }
 
-// Of two instances of a task the owner's output and figures are the job's. Thread: agent, which is
-// the one that tells of losses.
+// Of two instances of a task the owner's output and figures are the job's.
 static bool engine_counts(const struct engine *e, uint32_t task)
 {
-	const struct plan_task *planned = &e->config.plan->tasks[task];
-	if (planned->standing != PLAN_REPLICA)
-		return true;
-	uint32_t worker = e->config.plan->tasks[planned->twin].worker;
-	return atomic_load_explicit(&e->control.losses.of[worker].incarnation,
-		       memory_order_relaxed) != 0;
+	return atomic_load_explicit(&e->counts[task], memory_order_relaxed);
 }
 
 int engine_publish(struct engine *e)

@@ -18,7 +18,8 @@ struct engine_config {
 	const int *worker_cpus;                 // per worker of the node's: OS index of its CPU
 	const int *worker_nodes;                // OS index of its NUMA node; NULL: any
 	uint64_t incarnation;                   // of the job's tasks
-	bool lazy; // memory is touched when it is used, not at start: for short runs
+	bool repair; // its place was lost: every task waits for the state of its other instance
+	bool lazy;   // memory is touched when it is used, not at start: for short runs
 };
 
 enum engine_state { ENGINE_RUNNING, ENGINE_FINISHED, ENGINE_INTERRUPTED, ENGINE_FAILED };
@@ -72,6 +73,7 @@ int engine_create(const struct engine_config *config, char *error, uint32_t erro
 void engine_destroy(struct engine *engine); // NULL-safe; removes what sinks did not publish
 
 int engine_start(struct engine *engine);
+// Look after the workers; also those that are done, as long as places are repaired.
 // Thread: agent, any rate.  Returns the state; FAILED fills in engine_error().
 enum engine_state engine_poll(struct engine *engine);
 // Stop the sources; what is under way is finished, open windows stay unfired.
@@ -84,6 +86,20 @@ void engine_abort(struct engine *engine);
 // replica their successor any more. Told twice it is no error.
 void engine_lose(struct engine *engine, uint32_t first, uint32_t count, uint64_t incarnation,
 	bool alone);
+
+// Workers [first, first + count) of the plan, which are lost, are another node's from now on, with
+// `boots`, `peers` and `workers` of the network set. Each worker here reaches them anew, and keeps
+// what they will need, as soon as it has done what their loss asked of it.  Thread: agent, of all.
+void engine_admit(struct engine *engine, uint32_t first, uint32_t count);
+bool engine_has_admitted(const struct engine *engine, uint32_t first, uint32_t count);
+// All nodes have admitted them: tasks whose other instances are there give them their state. They
+// are lost again (engine_lose, `alone`) if that is given up, here (engine_repair_error) or
+// elsewhere.
+void engine_feed(struct engine *engine, uint32_t first, uint32_t count);
+// As far as it is this node's: its tasks may be taken over there, and all there get what they need.
+bool engine_has_repaired(const struct engine *engine, uint32_t first, uint32_t count);
+const char *engine_repair_error(const struct engine *engine, uint32_t first, uint32_t count);
+
 // After FINISHED or INTERRUPTED: make all sinks' output visible; called again, that of sinks taken
 // over since.  Returns 0 or -errno.
 int engine_publish(struct engine *engine);

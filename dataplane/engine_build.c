@@ -36,7 +36,7 @@ static int build_tables(struct engine *e)
 		ends *
 			(sizeof(struct channel) + sizeof(struct sender) + sizeof(struct receiver) +
 				sizeof(struct follower) + 64) +
-		plan->worker_count * sizeof(struct loss) + (1 << 16);
+		engine_losses_bytes(e) + (1 << 16);
 	if (arena_create(&e->tables, bytes, -1, false) != 0)
 		return engine_no_memory(e, "the job's tables", bytes);
 	e->checkpoint.control = &e->control;
@@ -52,9 +52,7 @@ static int build_tables(struct engine *e)
 	e->sender_of = table(e, e->channel_count, sizeof(*e->sender_of));
 	e->receiver_of = table(e, e->channel_count, sizeof(*e->receiver_of));
 	e->followers = table(e, e->channel_count, sizeof(*e->followers));
-	e->control.losses.workers = plan->worker_count;
-	e->control.losses.of = table(e, plan->worker_count, sizeof(*e->control.losses.of));
-	VERIFY(e->control.losses.of != NULL);
+	engine_create_losses(e);
 	return 0;
 }
 
@@ -287,6 +285,7 @@ int engine_build(struct engine *e)
 	const struct engine_config *config = &e->config;
 	e->worker_count =
 		config->worker_count == 0 ? config->plan->worker_count : config->worker_count;
+	VERIFY(!config->repair || (config->plan->hot && !config->plan->recovery));
 	int error = check_memory(e);
 	if (error == 0)
 		error = build_tables(e);
@@ -325,6 +324,7 @@ void engine_dismantle(struct engine *e)
 {
 	for (uint32_t t = 0; t < e->task_count; t++)
 		task_destroy(&e->tasks[t]);
+	engine_end_loans(e);
 	for (uint32_t c = 0; c < e->channel_count; c++)
 		if (e->sender_of[c] != NULL || e->receiver_of[c] != NULL)
 			channel_drain(&e->channels[c], e->sender_of[c], e->receiver_of[c]);

@@ -80,18 +80,26 @@ static int create_senders(struct engine *e, const struct plan_task *task, struct
 	return error;
 }
 
+static uint32_t producer_worker(const struct engine *e, uint32_t channel)
+{
+	const struct job_plan *plan = e->config.plan;
+	return plan->tasks[plan->channels[channel].from].worker;
+}
+
 static void create_receivers(struct engine *e, const struct plan_task *task)
 {
 	for (uint32_t i = 0; i < task->input_count; i++) {
 		struct receiver *r = e->receiver_of[task->inputs[i]];
 		receiver_create(r, &e->channels[task->inputs[i]]);
-		receiver_expect(r, e->config.incarnation);
+		r->waits = e->config.repair;
+		if (!r->waits)
+			receiver_expect(r, e->config.incarnation);
 		r->tells = engine_is_followed(e, task->inputs[i]);
 		if (task->standby_inputs == NULL || task->standby_inputs[i] == PLAN_NONE)
 			continue;
-		uint32_t from = e->config.plan->channels[task->inputs[i]].from;
 		r->standby = &e->channels[task->standby_inputs[i]];
-		r->loss = &e->control.losses.of[e->config.plan->tasks[from].worker].incarnation;
+		r->from = producer_worker(e, task->inputs[i]);
+		r->standby_from = producer_worker(e, task->standby_inputs[i]);
 	}
 }
 

@@ -30,7 +30,7 @@ static uint32_t channels_of(const struct engine *e, uint32_t worker)
 uint64_t engine_crossing_bytes(const struct engine *e, uint32_t index)
 {
 	enum { CHANNEL = sizeof(struct outlet) + sizeof(struct inlet) + 64, FIXED = 16 << 10 };
-	enum { RINGS = CHANNEL_FRAMES_MAX * 32 + 8192, SESSION = 64 };
+	enum { RINGS = CHANNEL_FRAMES_MAX * 32 + 8192, SESSION = 64 + sizeof(struct crossing_way) };
 	uint32_t channels = channels_of(e, e->config.first_worker + index);
 	if (channels == 0)
 		return 0;
@@ -90,7 +90,6 @@ static int create_crossing(struct engine *e, uint32_t index)
 	w->worker.crossing = &w->crossing;
 	int error = crossing_create(&w->crossing, e->config.network, own, channels,
 		e->config.plan->worker_count, &w->arena);
-	w->crossing.losses = &e->control.losses;
 	return error;
 }
 

@@ -25,7 +25,8 @@ struct engine_worker {
 
 struct engine {
 	struct engine_config config;
-	bool attached; // workers have it
+	bool attached;        // workers have it
+	_Atomic bool *counts; // by task: its output and figures are the job's, not its twin's
 	bool figures_asked;
 	uint32_t worker_count; // this node's
 	uint32_t task_count, channel_count;
@@ -90,5 +91,11 @@ int engine_create_followed(struct engine *e, const struct plan_edge *edge, uint3
 const struct replica_config *engine_replica_config(struct engine *e, uint32_t task,
 	struct replica_config *config);
 void engine_drain_replicas(struct engine *e); // give all mbufs back
+
+// dataplane/engine_losses.c
+uint64_t engine_losses_bytes(const struct engine *e); // of its tables
+void engine_create_losses(struct engine *e);
+void engine_serve_loans(struct engine *e);
+void engine_end_loans(struct engine *e); // when no worker runs
 
 struct task_config engine_task_config(struct engine *e, uint32_t task);

@@ -23,7 +23,7 @@ uint64_t engine_replica_bytes(const struct engine *e, uint32_t task)
 	for (uint32_t i = 0; i < t->edge_count; i++)
 		bytes += t->edges[i].channel_count *
 			(plan->channel_retention_bytes + plan->frame_bytes + RELEASE + 4096);
-	return bytes + (t->input_count + 2) * (uint64_t)RINGS;
+	return bytes + (t->input_count + 3) * (uint64_t)RINGS;
 }
 
 static int create_follower(struct engine *e, uint32_t channel, struct follower *f)
@@ -48,7 +48,7 @@ int engine_create_followed(struct engine *e, const struct plan_edge *edge, uint3
 	if (error == 0)
 		error = sender_create_followed(s, followers, (uint32_t)(*next - followers),
 			&engine_worker_of(e, from)->arena);
-	if (error == 0 && e->config.plan->tasks[from].standing != PLAN_REPLICA)
+	if (error == 0 && e->config.plan->tasks[from].standing != PLAN_REPLICA && !e->config.repair)
 		sender_open(s, e->config.incarnation);
 	return error;
 }
@@ -60,15 +60,20 @@ const struct replica_config *engine_replica_config(struct engine *e, uint32_t ta
 	const struct plan_task *t = &plan->tasks[task];
 	if (t->standing == PLAN_SINGLE)
 		return NULL;
-	bool primary = t->standing == PLAN_PRIMARY;
-	uint32_t senders = 0;
+	uint32_t senders = 0, twin = plan->tasks[t->twin].worker, log = plan->tasks[t->twin].log;
+	enum replica_role role = e->config.repair ? REPLICA_WAITS
+		: t->standing == PLAN_PRIMARY     ? REPLICA_OWNER
+						  : REPLICA_FOLLOWS;
 	for (uint32_t i = 0; i < t->edge_count; i++)
 		senders += t->edges[i].channel_count;
-	*config = (struct replica_config){.role = primary ? REPLICA_OWNER : REPLICA_FOLLOWS,
-		.twin_worker = plan->tasks[t->twin].worker,
-		.channel = &e->channels[t->log],
-		.pool = primary ? engine_frames_of(e, t->log)->frames : NULL,
-		.incarnation = e->config.incarnation,
+	*config = (struct replica_config){.role = role,
+		.twin_worker = twin,
+		.out = &e->channels[t->log],
+		.in = &e->channels[log],
+		.pool = engine_frames_of(e, t->log)->frames,
+		.incarnation = e->config.network == NULL
+			? e->config.incarnation
+			: crossing_boot(e->config.network, t->worker, twin),
 		.sender_count = senders,
 		.arena = &engine_worker_of(e, task)->arena};
 	return config;

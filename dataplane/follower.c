@@ -118,17 +118,35 @@ static uint32_t follow(const struct sender *s, struct follower *f)
 	return count;
 }
 
-void sender_forget(struct sender *s)
+static uint64_t told_by(const struct follower *f)
+{
+	return atomic_load_explicit(&f->channel->snapshot_number, memory_order_acquire);
+}
+
+// What the receivers that are left, but for those on worker `but`, have all consumed.
+static uint64_t consumed_by_all(const struct sender *s, uint32_t but)
 {
 	uint64_t number = UINT64_MAX;
 	for (uint32_t i = 0; i < s->follower_count; i++) {
 		const struct follower *f = &s->followers[i];
-		uint64_t told =
-			atomic_load_explicit(&f->channel->snapshot_number, memory_order_acquire);
-		if (!f->lost && told < number)
-			number = told;
+		if (!f->lost && f->worker != but && told_by(f) < number)
+			number = told_by(f);
 	}
-	retention_trim(&s->retention, number);
+	return number;
+}
+
+static void hear_joined(struct follower *f)
+{
+	if (UNLIKELY(f->joins))
+		f->joins = atomic_load_explicit(&f->channel->answered, memory_order_acquire) ==
+			0; // pairs receiver_restored
+}
+
+void sender_forget(struct sender *s)
+{
+	for (uint32_t i = 0; i < s->follower_count; i++)
+		hear_joined(&s->followers[i]);
+	retention_trim(&s->retention, consumed_by_all(s, UINT32_MAX));
 	for (uint32_t i = 0; i < s->follower_count; i++)
 		if (s->followers[i].position < s->retention.first)
 			s->followers[i].position = s->retention.first;
@@ -149,11 +167,41 @@ void sender_lose(struct sender *s, uint32_t worker)
 		s->followers[i].lost |= s->followers[i].worker == worker;
 }
 
+void sender_admit(struct sender *s, uint32_t worker)
+{
+	for (uint32_t i = 0; i < s->follower_count; i++) {
+		struct follower *f = &s->followers[i];
+		if (f->worker != worker)
+			continue;
+		f->lost = f->answered = false;
+		f->joins = true;
+		f->next = 0;
+		f->position = s->retention.first;
+		atomic_store_explicit(&f->channel->opened, s->incarnation,
+			memory_order_release); // pairs receiver_follow
+	}
+}
+
+bool sender_is_joined(const struct sender *s, uint32_t worker)
+{
+	for (uint32_t i = 0; i < s->follower_count; i++)
+		if (s->followers[i].worker == worker && s->followers[i].joins)
+			return false;
+	return true;
+}
+
+bool sender_is_held_up(const struct sender *s, uint32_t worker)
+{
+	return !sender_is_joined(s, worker) &&
+		!retention_has_room(&s->retention, 2 * s->channel->config.frame_bytes) &&
+		consumed_by_all(s, worker) > s->retention.first_number;
+}
+
 bool sender_has_sent(const struct sender *s)
 {
 	for (uint32_t i = 0; i < s->follower_count; i++) {
 		const struct follower *f = &s->followers[i];
-		if (!f->lost && (!f->answered || f->next < s->next_number))
+		if (!f->lost && !f->joins && (!f->answered || f->next < s->next_number))
 			return false;
 	}
 	return s->items == 0;

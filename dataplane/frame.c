@@ -60,6 +60,8 @@ static bool size_is_right(const struct frame_header *h, const uint8_t *frame, bo
 		return h->order_log_length == 0 && h->item_count != 0 &&
 			h->length - FRAME_HEADER_BYTES ==
 			(uint64_t)h->item_count * FRAME_LOG_ENTRY_BYTES;
+	if (h->type == FRAME_STATE)
+		return h->order_log_length == 0 && h->length - FRAME_HEADER_BYTES == h->item_count;
 	if (h->type != FRAME_DATA)
 		return h->item_count == 1 && h->length == FRAME_HEADER_BYTES + h->order_log_length;
 	if (h->order_log_length > h->length - FRAME_HEADER_BYTES || h->item_count == 0)
@@ -77,7 +79,7 @@ enum weir_drop frame_check(const void *frame, uint32_t bytes, const struct frame
 		return WEIR_DROP_FRAME_SHORT;
 	memcpy(&h, frame, sizeof(h));
 	if (h.version != FRAME_VERSION || h.type < FRAME_DATA || h.type >= FRAME_TYPE_LIMIT ||
-		(h.type == FRAME_LOG) != expect->log)
+		(h.type == FRAME_LOG || h.type == FRAME_STATE) != expect->log)
 		return WEIR_DROP_FRAME_VERSION;
 	if (h.length != bytes)
 		return h.length > bytes ? WEIR_DROP_FRAME_SHORT : WEIR_DROP_FRAME_SIZE;

@@ -53,7 +53,7 @@ struct plan_task {
 				 // PLAN_NONE; NULL: no producer has one
 	enum plan_standing standing;
 	uint32_t twin; // task; of a replicated one
-	uint32_t log;  // the channel of its order log, from primary to replica
+	uint32_t log;  // the channel of its order log to its twin, as long as it is the owner
 };
 
 struct plan_channel {

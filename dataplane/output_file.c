@@ -25,7 +25,7 @@ static const char *unnamed_path(const struct output_file *file, char out[static 
 static bool unnamed_open(struct output_file *file, const char *directory)
 {
 	char path[32];
-	file->fd = open(directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+	file->fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
 	if (file->fd < 0)
 		return false;
 	if (access(unnamed_path(file, path), F_OK) == 0)
@@ -41,7 +41,7 @@ static int temporary_make(struct output_file *file)
 	if (file->fd >= 0)
 		return linkat(AT_FDCWD, unnamed_path(file, unnamed), AT_FDCWD, file->temporary,
 			AT_SYMLINK_FOLLOW);
-	file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	file->fd = open(file->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	return file->fd < 0 ? -1 : 0;
 }
 
@@ -123,6 +123,25 @@ int output_file_seek(struct output_file *file, uint64_t at)
 		file->reached = at;
 	file->at = at;
 	file->used = 0;
+	return 0;
+}
+
+int output_file_read(const struct output_file *file, void *out, size_t bytes, uint64_t at)
+{
+	uint8_t *to = out;
+	ASSERT(!file->stream && at + bytes <= file->at);
+	while (bytes > 0) {
+		ssize_t got = pread(file->fd, to, bytes, (off_t)at);
+		if (got == 0)
+			return -ENODATA;
+		if (got < 0 && errno != EINTR)
+			return -errno;
+		if (got < 0)
+			continue;
+		to += got;
+		at += (uint64_t)got;
+		bytes -= (size_t)got;
+	}
 	return 0;
 }
 

@@ -36,6 +36,9 @@ void output_file_succeed(struct output_file *file, uint8_t *buffer, size_t room)
 // Returns 0, or -ENODATA when the file does not reach so far.
 int output_file_seek(struct output_file *file, uint64_t at);
 
+// Read back what was written, up to `at`.  Returns 0 or -errno.
+int output_file_read(const struct output_file *file, void *out, size_t bytes, uint64_t at);
+
 // Append. The file system is called only when the buffer is full.  Returns 0 or -errno.
 int output_file_write(struct output_file *file, const void *data, size_t bytes);
 

@@ -104,21 +104,72 @@ void receiver_succeed(struct receiver *r)
 	r->held = r->ended = false;
 }
 
+// Take from the other instance from now on. It may be the one of before, held by another node.
+static void change_over(struct receiver *r)
+{
+	struct channel *fenced = r->channel;
+	uint32_t from = r->from;
+	bool lost = r->lost;
+	drop_hand(r);
+	r->channel = r->standby;
+	r->from = r->standby_from;
+	r->lost = r->standby_lost;
+	r->standby = fenced;
+	r->standby_from = from;
+	r->standby_lost = lost;
+	r->expect.channel = r->channel->config.id;
+	r->expect.checksum = r->channel->config.checksum;
+}
+
+static uint64_t opened_of(const struct channel *channel, bool lost)
+{
+	return channel == NULL || lost
+		? 0
+		: atomic_load_explicit(&channel->opened, memory_order_acquire); // pairs sender_open
+}
+
+static bool choose(struct receiver *r)
+{
+	uint64_t opened = opened_of(r->channel, r->lost);
+	uint64_t other = opened_of(r->standby, r->standby_lost);
+	if (opened == 0 && other == 0)
+		return false;
+	if (other > opened)
+		change_over(r);
+	r->chooses = false;
+	receiver_expect(r, other > opened ? other : opened);
+	return true;
+}
+
 bool receiver_follow(struct receiver *r)
 {
-	if (r->standby == NULL || atomic_load_explicit(r->loss, memory_order_acquire) == 0)
-		return false; // pairs engine_lose
+	if (UNLIKELY(r->chooses))
+		return choose(r);
+	if (r->standby == NULL || !r->lost)
+		return false;
 	uint64_t opened = atomic_load_explicit(&r->standby->opened, memory_order_acquire);
 	if (opened <= r->expect.incarnation) // pairs sender_open
 		return false;
-	struct channel *fenced = r->channel;
-	drop_hand(r);
-	r->channel = r->standby;
-	r->standby = fenced;
-	r->expect.channel = r->channel->config.id;
-	r->expect.checksum = r->channel->config.checksum;
+	change_over(r);
 	receiver_expect(r, opened);
 	return true;
+}
+
+void receiver_lose(struct receiver *r, uint32_t worker)
+{
+	if (r->standby == NULL)
+		return;
+	r->lost |= r->from == worker;
+	r->standby_lost |= r->standby_from == worker;
+}
+
+void receiver_admit(struct receiver *r, uint32_t worker)
+{
+	if (r->standby == NULL)
+		return;
+	ASSERT(r->from != worker || r->chooses || r->waits);
+	r->lost &= r->from != worker;
+	r->standby_lost &= r->standby_from != worker;
 }
 
 // What comes from the instance that stands by, or is fenced, is refused.
@@ -141,9 +192,29 @@ static void tell(struct channel *channel, uint64_t number)
 			memory_order_release); // pairs sender_forget
 }
 
+// No incarnation, and not none.
+enum { RESTORED = 1 };
+
+static void tell_restored(struct channel *channel, uint64_t number)
+{
+	tell(channel, number);
+	atomic_store_explicit(&channel->answered, RESTORED,
+		memory_order_release); // pairs sender_forget
+}
+
+void receiver_restored(struct receiver *r)
+{
+	ASSERT(r->waits);
+	r->waits = false;
+	r->chooses = true;
+	tell_restored(r->channel, r->next_number);
+	if (r->standby != NULL)
+		tell_restored(r->standby, r->next_number);
+}
+
 void receiver_tell(struct receiver *r)
 {
-	if (!r->tells)
+	if (!r->tells || r->waits)
 		return;
 	tell(r->channel, r->next_number);
 	if (r->standby == NULL)

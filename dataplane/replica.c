@@ -13,11 +13,13 @@ static_assert(sizeof(struct order_entry) == FRAME_LOG_ENTRY_BYTES, "as it lies i
 
 int replica_create(struct replica *r, const struct replica_config *config)
 {
-	const struct channel_config *channel = &config->channel->config;
+	const struct channel_config *channel = &config->in->config;
 	*r = (struct replica){.role = config->role,
 		.replicated = true,
 		.twin_worker = config->twin_worker,
-		.channel = config->channel,
+		.out = config->out,
+		.in = config->in,
+		.incarnation = config->incarnation,
 		.expect = {.job = channel->job,
 			.channel = channel->id,
 			.plan_version = channel->plan_version,
@@ -25,18 +27,15 @@ int replica_create(struct replica *r, const struct replica_config *config)
 			.checksum = channel->checksum,
 			.log = true}};
 	uint64_t *numbers = arena_alloc(config->arena,
-		REPLICA_RELEASES * (config->sender_count + 1) * sizeof(*numbers), 64);
+		(REPLICA_RELEASES + 1) * (config->sender_count + 1) * sizeof(*numbers), 64);
 	if (numbers == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < REPLICA_RELEASES; i++)
 		r->releases[i].numbers = numbers + (size_t)i * (config->sender_count + 1);
-	if (config->role == REPLICA_OWNER) {
-		atomic_store_explicit(&r->channel->opened, config->incarnation,
-			memory_order_release);
-		return credit_create(&r->credit, r->channel, config->pool);
-	}
-	atomic_store_explicit(&r->channel->answered, config->incarnation, memory_order_release);
-	return 0;
+	r->feed.numbers = numbers + (size_t)REPLICA_RELEASES * (config->sender_count + 1);
+	if (config->role == REPLICA_FOLLOWS)
+		atomic_store_explicit(&r->in->answered, config->incarnation, memory_order_release);
+	return credit_create(&r->credit, r->out, config->pool);
 }
 
 // ---- the replica's side
@@ -44,9 +43,9 @@ int replica_create(struct replica *r, const struct replica_config *config)
 static uint32_t take_entries(struct replica *r, struct order_log *log, const struct rte_mbuf *mbuf)
 {
 	const struct frame_header *h = rte_pktmbuf_mtod(mbuf, const struct frame_header *);
-	uint32_t most = r->channel->config.frame_bytes;
+	uint32_t most = r->in->config.frame_bytes;
 	if (frame_check(h, h->length < most ? h->length : most, &r->expect) != WEIR_DROP_COUNT ||
-		h->first_number != log->next)
+		h->type != FRAME_LOG || h->first_number != log->next)
 		return 0;
 	const uint8_t *at = (const uint8_t *)(h + 1);
 	for (uint32_t i = 0; i < h->item_count; i++, at += FRAME_LOG_ENTRY_BYTES) {
@@ -59,19 +58,29 @@ static uint32_t take_entries(struct replica *r, struct order_log *log, const str
 
 uint32_t replica_take_log(struct replica *r, struct order_log *log)
 {
-	uint32_t entries_max = r->channel->config.frame_bytes / FRAME_LOG_ENTRY_BYTES;
+	uint32_t entries_max = r->in->config.frame_bytes / FRAME_LOG_ENTRY_BYTES;
 	uint32_t taken = 0;
 	struct rte_mbuf *mbuf;
 	order_log_trim(log, log->replay); // what is obeyed is part of the state
 	while (order_log_room(log) > entries_max &&
-		rte_ring_sc_dequeue(r->channel->forward, (void **)&mbuf) == 0) {
+		rte_ring_sc_dequeue(r->in->forward, (void **)&mbuf) == 0) {
 		taken += take_entries(r, log, mbuf);
-		VERIFY(rte_ring_sp_enqueue(r->channel->back, mbuf) == 0);
+		VERIFY(rte_ring_sp_enqueue(r->in->back, mbuf) == 0);
 	}
 	if (taken != 0)
-		atomic_store_explicit(&r->channel->snapshot_number, log->next,
+		atomic_store_explicit(&r->in->snapshot_number, log->next,
 			memory_order_release); // pairs held_of
 	return taken;
+}
+
+void replica_restored(struct replica *r, struct order_log *log, uint64_t index)
+{
+	ASSERT(r->role == REPLICA_WAITS);
+	log->first = log->next = log->replay = log->sealed = index;
+	r->role = REPLICA_FOLLOWS;
+	atomic_store_explicit(&r->in->snapshot_number, index, memory_order_release);
+	atomic_store_explicit(&r->in->answered, r->expect.incarnation,
+		memory_order_release); // pairs replica_is_fed
 }
 
 // ---- the owner's side
@@ -79,7 +88,7 @@ uint32_t replica_take_log(struct replica *r, struct order_log *log)
 static void fill_frame(const struct replica *r, const struct order_log *log, uint32_t entries,
 	struct rte_mbuf *mbuf)
 {
-	const struct channel_config *config = &r->channel->config;
+	const struct channel_config *config = &r->out->config;
 	struct frame_header *h = rte_pktmbuf_mtod(mbuf, struct frame_header *);
 	uint8_t *at = (uint8_t *)(h + 1);
 	*h = (struct frame_header){.version = FRAME_VERSION,
@@ -89,7 +98,7 @@ static void fill_frame(const struct replica *r, const struct order_log *log, uin
 		.job = config->job,
 		.channel = config->id,
 		.plan_version = config->plan_version,
-		.incarnation = r->expect.incarnation,
+		.incarnation = r->incarnation,
 		.first_number = r->streamed};
 	for (uint32_t i = 0; i < entries; i++, at += FRAME_LOG_ENTRY_BYTES)
 		memcpy(at, order_log_at(log, r->streamed + i), FRAME_LOG_ENTRY_BYTES);
@@ -100,10 +109,9 @@ static void fill_frame(const struct replica *r, const struct order_log *log, uin
 // Entries that were sent grow no more.
 static uint32_t stream(struct replica *r, struct order_log *log)
 {
-	uint32_t most =
-		(r->channel->config.frame_bytes - FRAME_HEADER_BYTES) / FRAME_LOG_ENTRY_BYTES;
+	uint32_t most = (r->out->config.frame_bytes - FRAME_HEADER_BYTES) / FRAME_LOG_ENTRY_BYTES;
 	uint32_t frames = 0;
-	credit_poll(&r->credit, r->channel);
+	credit_poll(&r->credit, r->out);
 	while (r->streamed != log->next) {
 		struct rte_mbuf *mbuf = credit_take(&r->credit);
 		if (mbuf == NULL)
@@ -113,7 +121,7 @@ static uint32_t stream(struct replica *r, struct order_log *log)
 		order_log_seal(log);
 		fill_frame(r, log, entries, mbuf);
 		r->streamed += entries;
-		VERIFY(rte_ring_sp_enqueue(r->channel->forward, mbuf) == 0);
+		VERIFY(rte_ring_sp_enqueue(r->out->forward, mbuf) == 0);
 		frames++;
 	}
 	return frames;
@@ -159,18 +167,96 @@ static void let_all_leave(const struct exchange *x)
 
 static uint64_t held_of(const struct replica *r)
 {
-	return atomic_load_explicit(&r->channel->snapshot_number,
+	return atomic_load_explicit(&r->out->snapshot_number,
 		memory_order_acquire); // pairs replica_take_log
 }
 
-static uint32_t send_as_owner(struct replica *r, struct order_log *log, const struct exchange *x)
+static void forget_held(const struct replica *r, struct order_log *log)
 {
 	uint64_t held = held_of(r);
 	if (held > log->first && held <= log->next)
 		order_log_trim(log, held);
+}
+
+// What went ungated is known to the new instance once it holds the log of it; what it does not have
+// itself, made before its state was taken, all receivers must have consumed.
+static bool is_accounted_for(const struct replica *r, const struct exchange *x)
+{
+	for (uint32_t i = 0; i < x->sender_count; i++)
+		if (x->senders[i].retention.first_number < r->feed.numbers[i])
+			return false;
+	return held_of(r) >= r->feed.gated_at;
+}
+
+static uint32_t send_as_owner(struct replica *r, struct order_log *log, const struct exchange *x)
+{
+	forget_held(r, log);
 	note_release(r, log, x);
-	let_leave(r, held, x);
+	let_leave(r, held_of(r), x);
+	if (UNLIKELY(r->feed.stage == FEED_GATED) && is_accounted_for(r, x))
+		r->feed.stage = FEED_DONE;
 	return stream(r, log);
+}
+
+// ---- a new replica, the owner's side
+
+void replica_admit(struct replica *r, uint64_t incarnation)
+{
+	ASSERT(r->role == REPLICA_ALONE);
+	r->incarnation = incarnation;
+	r->announced = false;
+	r->feed.stage = FEED_NONE;
+	r->feed.failure = NULL;
+}
+
+void replica_feed(struct replica *r, struct order_log *log, uint64_t bytes,
+	const struct exchange *x)
+{
+	ASSERT(r->role == REPLICA_FEEDS && !order_log_replaying(log));
+	r->feed.stage = FEED_STATE;
+	r->feed.bytes = bytes;
+	r->feed.at = 0;
+	for (uint32_t i = 0; i < x->sender_count; i++)
+		r->feed.numbers[i] = x->senders[i].next_number;
+	order_log_seal(log);
+	order_log_trim(log, log->next);
+	r->streamed = log->next;
+}
+
+bool replica_is_fed(const struct replica *r)
+{
+	return atomic_load_explicit(&r->out->answered, memory_order_acquire) ==
+		r->incarnation; // pairs replica_restored
+}
+
+// Items wait for the log again once little of it is on its way.
+static void gate(struct replica *r, const struct order_log *log)
+{
+	enum { REST_MAX = 4096 };
+	if (!replica_is_fed(r) || log->next - held_of(r) > REST_MAX)
+		return;
+	r->role = REPLICA_OWNER;
+	r->feed.stage = FEED_GATED;
+	r->feed.gated_at = log->next;
+	r->release_count = 0;
+}
+
+static uint32_t send_as_feeder(struct replica *r, struct order_log *log)
+{
+	uint32_t frames = 0;
+	if (r->feed.stage == FEED_ASKED)
+		order_log_trim(log, log->replay);
+	if (r->feed.stage == FEED_STATE) {
+		frames = feed_send(r);
+		if (feed_is_sent(&r->feed))
+			r->feed.stage = FEED_LOG;
+	}
+	if (r->feed.stage == FEED_LOG) {
+		forget_held(r, log);
+		frames += stream(r, log);
+		gate(r, log);
+	}
+	return frames;
 }
 
 uint32_t replica_send(struct replica *r, struct order_log *log, struct exchange *x)
@@ -178,13 +264,15 @@ uint32_t replica_send(struct replica *r, struct order_log *log, struct exchange 
 	uint32_t frames = 0;
 	if (r->role == REPLICA_OWNER) {
 		frames = send_as_owner(r, log, x);
-	} else if (r->role == REPLICA_FOLLOWS) {
+	} else if (r->role >= REPLICA_FOLLOWS) {
 		for (uint32_t i = 0; i < x->sender_count; i++)
 			sender_forget(&x->senders[i]);
 		return 0;
 	} else {
 		if (r->role == REPLICA_ALONE)
 			order_log_trim(log, log->replay); // nobody will ever ask for it
+		if (r->role == REPLICA_FEEDS)
+			frames = send_as_feeder(r, log);
 		let_all_leave(x);
 	}
 	for (uint32_t i = 0; i < x->sender_count; i++)

@@ -39,8 +39,9 @@ struct session_timing {
 extern const struct session_timing session_site_timing;
 
 struct session_config {
-	uint64_t boot;        // this endpoint's; it grows with every start and is never 0
-	bool leads;           // of the two ends' boot numbers this one's enters first
+	uint64_t boot;      // this endpoint's; it grows with every start and is never 0
+	uint64_t peer_boot; // the least that the other end can have; who greets with less is stale
+	bool leads;         // of the two ends' boot numbers this one's enters first
 	uint16_t peer_worker; // for links to steer by
 	uint32_t index, peer_index;
 	uint32_t window;          // packets in flight, and held out of order, at most

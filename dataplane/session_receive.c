@@ -56,7 +56,8 @@ static enum session_drop take_greeting(struct session *s, const struct session_h
 	if (greeting.boot == 0 || greeting.window == 0 || greeting.window > SESSION_WINDOW_MAX ||
 		greeting.reserved != 0)
 		return SESSION_DROP_VERSION;
-	if (greeting.boot < s->peer_boot || greeting.peer > s->config.boot)
+	if (greeting.boot < s->peer_boot || greeting.boot < s->config.peer_boot ||
+		greeting.peer > s->config.boot)
 		return SESSION_DROP_STALE;
 	if (greeting.boot > s->peer_boot)
 		meet(s, &greeting);

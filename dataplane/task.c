@@ -125,8 +125,8 @@ void task_destroy(struct task *t)
 
 int64_t task_event_time(const struct task *t)
 {
-	if (t->outcome != TASK_RUNNING)
-		return INT64_MAX;
+	if (t->outcome != TASK_RUNNING || t->replica.role == REPLICA_WAITS)
+		return INT64_MAX; // or it does not know yet
 	if (!t->source)
 		return t->watermark_ns;
 	return t->links[0].marks != 0 ? t->links[1].watermark_ns : INT64_MIN;
@@ -258,7 +258,11 @@ static uint32_t work_drained(struct task *t)
 	release_inputs(t);
 	if (t->recovery)
 		task_commit(t);
-	if (!settle_marks(t) || t->outcome != TASK_RUNNING || !log_has_room(t))
+	if (!settle_marks(t) || t->outcome != TASK_RUNNING)
+		return 0;
+	if (UNLIKELY(t->replica.role == REPLICA_FEEDS))
+		task_take_state(t);
+	if (!log_has_room(t))
 		return 0;
 	if (t->catching_up && !order_log_replaying(&t->log)) {
 		t->catching_up = false;
@@ -289,6 +293,8 @@ static void step_finished(struct task *t, int64_t now_ns)
 		receiver_return(&t->receivers[i]);
 		receiver_follow(&t->receivers[i]);
 	}
+	if (UNLIKELY(t->replica.role == REPLICA_FEEDS) && t->outcome == TASK_FINISHED)
+		task_take_state(t);
 	exchange_flush(&t->exchange, now_ns, 0);
 }
 
@@ -296,6 +302,11 @@ uint32_t task_step(struct task *t, int64_t now_ns)
 {
 	uint32_t work = 0, tended = task_tend(t);
 	t->snapshot_taken = t->stalled = false;
+	if (UNLIKELY(t->replica.role == REPLICA_WAITS)) {
+		work = task_wait(t, now_ns);
+		publish(t);
+		return work;
+	}
 	if (t->outcome != TASK_RUNNING) {
 		step_finished(t, now_ns);
 		return task_settle_up(t);

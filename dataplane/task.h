@@ -10,6 +10,7 @@
 
 #include "dataplane/chain_groups.h"
 #include "dataplane/exchange.h"
+#include "dataplane/loss.h"
 #include "dataplane/order_log.h"
 #include "dataplane/replica.h"
 
@@ -27,7 +28,7 @@ struct task_control {
 	_Atomic uint32_t epoch;     // the latest barrier wanted; sources inject it
 	_Atomic uint32_t committed; // every task holds its snapshot of this epoch
 	_Atomic bool interrupt;     // sources end early
-	struct losses losses;       // of workers on other nodes
+	struct losses losses;       // of workers on other nodes; workers heed them
 };
 
 struct task_snapshot {
@@ -106,7 +107,7 @@ int task_create(struct task *t, const struct task_config *config, char *error,
 void task_destroy(struct task *t); // NULL-safe
 
 // The last watermark that the task took or, a source, gave; INT64_MIN: none yet, INT64_MAX: it has
-// ended.  Thread: owner.
+// ended, or waits for its state.  Thread: owner.
 int64_t task_event_time(const struct task *t);
 
 // Do a bounded piece of work.  Returns the records and marks handled; 0: nothing to do now.
@@ -120,8 +121,24 @@ bool task_has_sent(const struct task *t);
 // still.
 static inline bool task_is_owner(const struct task *t)
 {
-	return t->replica.role != REPLICA_FOLLOWS;
+	return t->replica.role < REPLICA_FOLLOWS;
 }
+
+// The instances on that worker of the plan are gone: its own other one is taken over under
+// `incarnation`, or, `alone`, done without.  Told twice it is no error. Thread: owner, of all four.
+void task_lose(struct task *t, uint32_t worker, uint64_t incarnation, bool alone);
+
+// Another node has that worker now, and no state: from then on all is kept that its tasks will
+// need. Once nothing here is waited for that the loss asked for (task_may_admit).
+bool task_may_admit(const struct task *t, uint32_t worker);
+void task_admit(struct task *t, uint32_t worker, uint64_t boot);
+
+// Give the other instance there its state, as soon as may be.
+void task_feed(struct task *t, uint32_t worker);
+
+// Can it do without any instance of this node again, for those there? And why it never will.
+bool task_is_repaired(const struct task *t, uint32_t worker);
+const char *task_repair_failure(const struct task *t, uint32_t worker); // NULL: nothing is wrong
 
 // Why a failed task failed.
 const char *task_error(const struct task *t);
@@ -136,6 +153,15 @@ static inline bool task_awaits_commit(const struct task *t)
 	return t->snapshots.latest != t->snapshots.committed ||
 		atomic_load_explicit(&t->wants_checkpoint, memory_order_relaxed);
 }
+
+// The same for another process, into `room` bytes at `out`: with what the task keeps outside of it,
+// and the end of its log.  Returns 0; -EAGAIN; -ENOSPC with the room that it needs; or -EFBIG with
+// why it cannot be, in *ret_refused.
+int task_snapshot_whole(struct task *t, void *out, size_t room, size_t *ret_bytes,
+	const char **ret_refused);
+
+// Restore that into a task that is new.  Returns 0 and the end of the log then, or -errno.
+int task_restore_whole(struct task *t, const void *data, size_t bytes, uint64_t *ret_log);
 
 // Once the latest epoch is committed: forget the log and the retained items it makes needless.
 void task_commit(struct task *t);

@@ -22,6 +22,12 @@ static inline bool task_settle(struct task *t, enum weir_flow flow)
 // Returns the work done.
 uint32_t task_tend(struct task *t);
 
+// A new replica: go on taking its state, and restore it once it is whole.  Returns the work done.
+uint32_t task_wait(struct task *t, int64_t now_ns);
+
+// Owner, its chain drained: take its state for a new replica, if that is wanted.
+void task_take_state(struct task *t);
+
 // The end of one, all of it sealed.  Returns the work done.
 uint32_t task_settle_up(struct task *t);
 

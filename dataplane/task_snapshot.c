@@ -56,17 +56,24 @@ static void write_operators(const struct task *t, struct snapshot_writer *w)
 	}
 }
 
-int task_snapshot(struct task *t)
+static int settle(struct task *t)
 {
-	struct task_snapshots *all = &t->snapshots;
-	struct task_snapshot *slot = &all->kept[1 - all->committed];
-	struct snapshot_writer w;
 	ASSERT(chain_is_drained(t->links, t->link_count));
 	if (t->load.absent != 0) // they are in the old one only, and follow step by step
 		return -EAGAIN;
 	for (uint32_t i = 0; i < t->exchange.sender_count; i++)
 		if (!sender_flush(&t->exchange.senders[i]))
 			return -EAGAIN;
+	return 0;
+}
+
+int task_snapshot(struct task *t)
+{
+	struct task_snapshots *all = &t->snapshots;
+	struct task_snapshot *slot = &all->kept[1 - all->committed];
+	struct snapshot_writer w;
+	if (settle(t) != 0)
+		return -EAGAIN;
 	snapshot_begin(&w, slot->data, all->room);
 	snapshot_section(&w, "task", TASK_STATE_VERSION);
 	write_task(t, &w);
@@ -160,6 +167,104 @@ static int restore(struct task *t, const struct task_snapshot *snapshot)
 		error = version > TASK_STATE_VERSION ? -ENOTSUP : read_task(t, &r);
 	return error == 0 ? read_operators(t, &r) : error;
 }
+
+// ---- for another process
+
+enum { REPLICA_STATE_VERSION = 1 };
+
+// What follows from its being an instance of a task that goes on elsewhere: where its log ends, how
+// long it has run, and its figures.
+static void write_replica(const struct task *t, struct snapshot_writer *w)
+{
+	const struct weir_context *ctx = &t->links[0].ctx;
+	snapshot_section(w, "replica", REPLICA_STATE_VERSION);
+	snapshot_u64(w, t->log.next);
+	snapshot_i64(w, ctx->now_ns - ctx->start_ns);
+	snapshot_u32(w, t->outcome == TASK_FINISHED);
+	snapshot_u32(w, t->link_count);
+	for (uint32_t i = 0; i < t->link_count; i++) {
+		const struct weir_counters *c = &t->links[i].counters;
+		snapshot_u64(w, c->records_in);
+		snapshot_u64(w, c->records_out);
+		snapshot_u64(w, c->routed);
+		snapshot_u32(w, t->links[i].emits_packed);
+		snapshot_u32(w, WEIR_DROP_COUNT);
+		for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
+			snapshot_u64(w, c->dropped[d]);
+	}
+}
+
+int task_snapshot_whole(struct task *t, void *out, size_t room, size_t *ret_bytes,
+	const char **ret_refused)
+{
+	struct snapshot_writer w;
+	if (settle(t) != 0)
+		return -EAGAIN;
+	snapshot_begin(&w, out, room);
+	w.whole = true;
+	snapshot_section(&w, "task", TASK_STATE_VERSION);
+	write_task(t, &w);
+	write_replica(t, &w);
+	write_operators(t, &w);
+	int error = snapshot_end(&w, ret_bytes);
+	if (error == -ENOSPC)
+		*ret_bytes = snapshot_needed(&w);
+	if (error == -EFBIG)
+		*ret_refused = w.refused;
+	return error;
+}
+
+// An operator of a later version may drop for reasons unknown here, which then are not counted.
+static void read_counters(struct chain_link *link, struct snapshot_reader *r)
+{
+	struct weir_counters *c = &link->counters;
+	c->records_in = snapshot_read_u64(r);
+	c->records_out = snapshot_read_u64(r);
+	c->routed = snapshot_read_u64(r);
+	link->emits_packed = snapshot_read_u32(r);
+	uint32_t reasons = snapshot_read_u32(r);
+	for (uint32_t d = 0; d < reasons && r->error == 0; d++) {
+		uint64_t dropped = snapshot_read_u64(r);
+		if (d < WEIR_DROP_COUNT)
+			c->dropped[d] = dropped;
+	}
+}
+
+static int read_replica(struct task *t, struct snapshot_reader *r, uint64_t *ret_log)
+{
+	*ret_log = snapshot_read_u64(r);
+	int64_t elapsed_ns = snapshot_read_i64(r);
+	bool finished = snapshot_read_u32(r);
+	if (snapshot_read_u32(r) != t->link_count)
+		return -EBADMSG;
+	for (uint32_t i = 0; i < t->link_count; i++) {
+		struct weir_context *ctx = &t->links[i].ctx;
+		ctx->start_ns = ctx->now_ns - elapsed_ns; // here, where clocks are others
+		read_counters(&t->links[i], r);
+	}
+	if (finished && r->error == 0) {
+		t->end_due = t->finishing = true;
+		t->outcome = TASK_FINISHED;
+	}
+	return r->error;
+}
+
+int task_restore_whole(struct task *t, const void *data, size_t bytes, uint64_t *ret_log)
+{
+	const struct task_snapshot whole = {.data = (uint8_t *)(uintptr_t)data, .bytes = bytes};
+	struct snapshot_reader r;
+	uint32_t version;
+	int error = restore(t, &whole);
+	if (error == 0)
+		error = snapshot_open(&r, data, bytes);
+	if (error == 0)
+		error = snapshot_find(&r, "replica", &version);
+	if (error != 0)
+		return error;
+	return version > REPLICA_STATE_VERSION ? -ENOTSUP : read_replica(t, &r, ret_log);
+}
+
+// ---- in the place of one that died here
 
 int task_succeed(struct task *t, struct task *dead)
 {

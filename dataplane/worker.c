@@ -88,8 +88,8 @@ uint32_t worker_step(struct worker *w, int64_t now_ns)
 	account(w, now_ns);
 	// Before any task acts on a loss: by the time that a successor's frames are obeyed, nothing
 	// is heard of the lost any more, nor sent to them (docs/protocol.md, rule G6).
-	if (w->crossing != NULL)
-		crossing_tend(w->crossing);
+	if (w->losses != NULL)
+		worker_heed(w);
 	note_end(w, now_ns);
 	give_figures(w);
 	for (uint32_t i = 0; i < w->task_count; i++) {

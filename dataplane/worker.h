@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "dataplane/checkpoint.h"
+#include "dataplane/loss.h"
 
 // How a task's time was spent.
 struct worker_load {
@@ -27,7 +28,11 @@ struct worker {
 	struct worker_load *loads, *loads_shown; // a task each
 	uint32_t *work;                          // of the last step, a task each
 	int64_t last_ns;                         // of the last step; 0: none yet
-	int64_t ended_ns;          // when its last task had finished and all had come to its place
+	int64_t ended_ns; // when its last task had finished and all had come to its place
+	const struct losses *losses; // of workers on other nodes; NULL: none are looked for
+	struct heeded *heeded;       // by worker of the plan: what was made of them
+	uint32_t losses_seen;
+	bool heeds;                // something of them is still to be done
 	struct crossing *crossing; // NULL: nothing goes to other nodes, nor comes from there
 	// worker: write (release), counters, loads and ended_ns before it; agent: read (acquire)
 	alignas(64) atomic_bool done;
@@ -44,6 +49,10 @@ bool worker_figures_ready(const struct worker *w);
 // One round over all tasks.  Returns what they handled, 0: nothing to do now.
 // Thread: owner.
 uint32_t worker_step(struct worker *w, int64_t now_ns);
+
+// What the agent told of losses since the last step: act on it. The beginning of a step.
+// Thread: owner.
+void worker_heed(struct worker *w); // dataplane/worker_losses.c
 
 // The earliest time at which an idle task expects work; INT64_MAX: only others can bring any.
 int64_t worker_deadline(const struct worker *w);

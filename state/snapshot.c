@@ -61,12 +61,13 @@ static void block_close(struct snapshot_writer *w, size_t number, uint32_t bytes
 static void put(struct snapshot_writer *w, const void *data, size_t bytes)
 {
 	const uint8_t *from = data;
-	while (bytes && !w->overflow) {
+	while (bytes) {
 		size_t left = BLOCK_PAYLOAD - w->at % BLOCK_PAYLOAD;
 		size_t chunk = bytes < left ? bytes : left;
 		size_t to = place(w->at);
-		if (to + chunk + TRAILER_BYTES > w->room) {
+		if (w->overflow || to + chunk + TRAILER_BYTES > w->room) {
 			w->overflow = true;
+			w->at += bytes;
 			return;
 		}
 		memcpy(w->out + to, from, chunk);
@@ -140,11 +141,23 @@ void snapshot_i64(struct snapshot_writer *w, int64_t value)
 	snapshot_bytes(w, &value, sizeof(value));
 }
 
+void snapshot_refuse(struct snapshot_writer *w, const char *why)
+{
+	w->refused = why;
+}
+
+size_t snapshot_needed(const struct snapshot_writer *w)
+{
+	return place(w->at) + TRAILER_BYTES;
+}
+
 int snapshot_end(struct snapshot_writer *w, size_t *ret_bytes)
 {
 	section_end(w);
 	patch(w, offsetof(struct header, payload_bytes), w->at);
 	patch(w, offsetof(struct header, section_count), w->section_count);
+	if (w->refused != NULL)
+		return -EFBIG;
 	if (w->overflow)
 		return -ENOSPC;
 	size_t open = w->at % BLOCK_PAYLOAD;

@@ -20,7 +20,10 @@ struct snapshot_writer {
 	size_t section_start; // of the open section's header
 	uint32_t section_count;
 	bool in_section;
-	bool overflow; // it did not fit: nothing more is written
+	bool overflow; // it did not fit: nothing more is written, it is only counted
+	// For another process: what a state's owner keeps outside of it, as a file, goes along.
+	bool whole;
+	const char *refused; // why there can be no such snapshot; else NULL
 };
 
 void snapshot_begin(struct snapshot_writer *w, void *out, size_t room);
@@ -31,8 +34,12 @@ void snapshot_bytes(struct snapshot_writer *w, const void *data, size_t bytes);
 void snapshot_u32(struct snapshot_writer *w, uint32_t value);
 void snapshot_u64(struct snapshot_writer *w, uint64_t value);
 void snapshot_i64(struct snapshot_writer *w, int64_t value);
-// Returns 0 and the whole length, or -ENOSPC.
+// Say why it cannot be written; `why` is a constant.
+void snapshot_refuse(struct snapshot_writer *w, const char *why);
+// Returns 0 and the whole length, -ENOSPC, or -EFBIG where it was refused.
 int snapshot_end(struct snapshot_writer *w, size_t *ret_bytes);
+// The room that it needs, behind an end that found too little.
+size_t snapshot_needed(const struct snapshot_writer *w);
 
 struct snapshot_reader {
 	const uint8_t *data;

@@ -65,10 +65,30 @@ int sink_rows_write(struct sink_rows *s, struct weir_context *ctx, struct weir_b
 	return 0;
 }
 
+// The file has no name that another process could find it by, and may lie on another host.
+static void put_file(const struct output_file *file, struct snapshot_writer *w)
+{
+	uint8_t part[16384];
+	if (w->whole && file->at > SINK_ROWS_CARRIED_MAX)
+		snapshot_refuse(w,
+			"a csv sink has written over 64 MiB, more than goes along to a new "
+			"replica");
+	uint64_t carried = w->whole && w->refused == NULL ? file->at : 0;
+	snapshot_u64(w, carried);
+	for (uint64_t at = 0; at < carried && w->refused == NULL;) {
+		size_t bytes = carried - at < sizeof(part) ? carried - at : sizeof(part);
+		if (output_file_read(file, part, bytes, at) != 0)
+			snapshot_refuse(w, "a csv sink's file cannot be read back");
+		snapshot_bytes(w, part, bytes);
+		at += bytes;
+	}
+}
+
 void sink_rows_snapshot(const void *self, struct snapshot_writer *w)
 {
 	const struct output_file *file = ((const struct sink_rows *)self)->file;
 	snapshot_u64(w, file->at);
+	put_file(file, w);
 	snapshot_u64(w, file->used);
 	snapshot_bytes(w, file->buffer, file->used);
 }
@@ -87,10 +107,29 @@ static int restore_lines(struct output_file *file, struct snapshot_reader *r)
 	return error != 0 ? error : r->error;
 }
 
+// What goes along is written from the file's beginning.
+static int restore_file(struct output_file *file, struct snapshot_reader *r, uint64_t at)
+{
+	struct snapshot_reader carried = *r;
+	uint64_t bytes = r->version < 2 ? 0 : snapshot_read_u64(r);
+	if (bytes == 0)
+		return output_file_seek(file, at);
+	if (bytes != at)
+		return -EBADMSG;
+	int error = output_file_seek(file, 0);
+	if (error == 0)
+		error = restore_lines(file, &carried);
+	if (error == 0)
+		error = output_file_flush(file);
+	*r = carried;
+	return error;
+}
+
 int sink_rows_restore(void *self, struct weir_context *ctx, struct snapshot_reader *r)
 {
 	struct output_file *file = ((struct sink_rows *)self)->file;
-	int error = output_file_seek(file, snapshot_read_u64(r));
+	uint64_t at = snapshot_read_u64(r);
+	int error = restore_file(file, r, at);
 	if (error == -ENODATA)
 		weir_fail(ctx,
 			"%s: its lines up to the checkpoint went with the process that wrote them; "

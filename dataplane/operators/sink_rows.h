@@ -1,6 +1,7 @@
 // What the sinks that write CSV share: their parameters, how batches become lines, and how one that
 // dies is followed by another in this process: the file belongs to the plan and outlives both. The
-// snapshot says how much of it had been written, and holds the lines that had not yet.
+// snapshot says how much of it had been written, and holds the lines that had not yet; one for
+// another process holds the file as well, up to SINK_ROWS_CARRIED_MAX.
 #pragma once
 
 #include "dataplane/csv_writer.h"
@@ -41,6 +42,6 @@ int sink_rows_header(struct sink_rows *s, const struct weir_plan *plan);
 // Write all rows of a batch.  Returns 0 or -errno of the file.
 int sink_rows_write(struct sink_rows *s, struct weir_context *ctx, struct weir_batch *in);
 
-enum { SINK_ROWS_STATE_VERSION = 1 };
+enum { SINK_ROWS_STATE_VERSION = 2, SINK_ROWS_CARRIED_MAX = 64 << 20 };
 void sink_rows_snapshot(const void *self, struct snapshot_writer *w);
 int sink_rows_restore(void *self, struct weir_context *ctx, struct snapshot_reader *r);

@@ -110,13 +110,24 @@ static enum weir_flow process(void *self, struct weir_context *ctx, struct weir_
 
 static void snapshot(const void *self, struct snapshot_writer *w)
 {
-	snapshot_u64(w, ((const struct capture *)self)->rows->rows.count);
+	const struct rows *rows = &((const struct capture *)self)->rows->rows;
+	snapshot_u64(w, rows->count);
+	snapshot_u32(w, w->whole);
+	if (w->whole)
+		snapshot_bytes(w, rows->rows, rows->count * sizeof(*rows->rows));
 }
 
 static int restore(void *self, struct weir_context *ctx, struct snapshot_reader *r)
 {
 	struct capture *c = self;
-	c->rows->rows.count = snapshot_read_u64(r);
+	uint64_t count = snapshot_read_u64(r);
+	bool whole = snapshot_read_u32(r);
+	c->rows->rows.count = whole ? 0 : count;
+	for (uint64_t i = 0; i < count && whole; i++) {
+		struct row row;
+		snapshot_read(r, &row, sizeof(row));
+		keep(c->rows, &row);
+	}
 	return r->error;
 }
 

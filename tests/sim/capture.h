@@ -6,7 +6,7 @@
 #include "dataplane/operator.h"
 #include "tests/sim/rows.h"
 
-enum { CAPTURE_TASKS_MAX = 8, CAPTURE_SLOTS = 2, CAPTURE_NODES_MAX = 4 };
+enum { CAPTURE_TASKS_MAX = 8, CAPTURE_SLOTS = 2, CAPTURE_NODES_MAX = 12 };
 
 // What one task of the sink with parameter `slot` was given.
 struct capture_rows {

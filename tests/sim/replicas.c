@@ -33,8 +33,8 @@ static bool plan_job(struct replica_world *w)
 {
 	static const struct weir_operator *kinds[64];
 	static const char *const names[] = {"a", "b", "c", "d"};
-	struct workload_participant participants[REPLICA_NODES_MAX] = {0};
-	uint32_t count = 0, workers = w->node_count * w->node_workers;
+	struct workload_participant participants[REPLICA_PLACES_MAX] = {0};
+	uint32_t count = 0, workers = w->place_count * w->node_workers;
 	for (; weir_operators[count] != NULL; count++)
 		kinds[count] = weir_operators[count];
 	kinds[count] = &capture_operator;
@@ -42,7 +42,7 @@ static bool plan_job(struct replica_world *w)
 		.text = w->scenario->job,
 		.bytes = strlen(w->scenario->job),
 		.kinds = kinds};
-	for (uint32_t n = 0; n < w->node_count; n++)
+	for (uint32_t n = 0; n < w->place_count; n++)
 		participants[n] = (struct workload_participant){.node = names[n],
 			.host = names[n],
 			.first_worker = n * w->node_workers,
@@ -50,9 +50,9 @@ static bool plan_job(struct replica_world *w)
 	job_load(&w->job, &source);
 	if (w->job.errors.count == 0 && planner_plan(&w->job, workers, &w->planned) == 0) {
 		spread_tasks(&w->planned, &w->job.heap, workers);
-		if (replicas_plan(&w->job, &w->planned, participants, w->node_count) == 0) {
+		if (replicas_plan(&w->job, &w->planned, participants, w->place_count) == 0) {
 			w->covers = replicas_cover(&w->planned.plan, &w->job.heap, participants,
-				w->node_count);
+				w->place_count);
 			return true;
 		}
 	}
@@ -62,14 +62,14 @@ static bool plan_job(struct replica_world *w)
 }
 
 // What sessions hold, and what credit lets come from other nodes.
-static uint32_t packets_needed(const struct replica_world *w, uint32_t n)
+static uint32_t packets_needed(const struct replica_world *w, uint32_t place)
 {
 	const struct job_plan *plan = &w->planned.plan;
-	uint32_t sessions = w->node_count * w->node_workers * (2 * WINDOW + 8);
+	uint32_t sessions = w->place_count * w->node_workers * (2 * WINDOW + 8);
 	uint32_t packets = w->node_workers * (sessions + WIRE_HELD_MAX + 2 * LINK_BURST);
 	for (uint32_t c = 0; c < plan->channel_count; c++)
-		if (replica_node_of(w, plan->channels[c].to) == n &&
-			replica_node_of(w, plan->channels[c].from) != n)
+		if (replica_place_of(w, plan->channels[c].to) == place &&
+			replica_place_of(w, plan->channels[c].from) != place)
 			packets += w->scenario->credit + CHANNEL_CONTROL_FRAMES;
 	return packets;
 }
@@ -86,14 +86,12 @@ static void create_transports(struct replica_world *w, uint32_t n)
 		config.link = &w->wire.ports[n * w->node_workers + i].link;
 		VERIFY(transport_create(&node->transports[i], &config, &node->arena) == 0);
 	}
-	for (uint32_t peer = 0; peer < w->planned.plan.worker_count; peer++)
-		node->peers[peer] = peer;
-	node->network = (struct crossing_network){.boot = REPLICA_INCARNATION,
-		.pool = node->packets,
+	node->network = (struct crossing_network){.pool = node->packets,
 		.window = WINDOW,
 		.packet_max = PACKET_BYTES - LINK_HEADROOM - 64,
 		.workers = worker_numbers,
-		.peers = node->peers};
+		.peers = node->peers,
+		.boots = node->boots};
 }
 
 static void create_packets(struct replica_world *w, uint32_t n)
@@ -101,7 +99,7 @@ static void create_packets(struct replica_world *w, uint32_t n)
 	struct replica_node *node = &w->nodes[n];
 	char name[32];
 	snprintf(name, sizeof(name), "packets%u", n);
-	node->packets = rte_pktmbuf_pool_create(name, packets_needed(w, n), 0, 0,
+	node->packets = rte_pktmbuf_pool_create(name, packets_needed(w, node->place), 0, 0,
 		PACKET_BYTES + RTE_PKTMBUF_HEADROOM, SOCKET_ID_ANY);
 	VERIFY(node->packets != NULL);
 	for (uint32_t i = 0; i < w->node_workers; i++)
@@ -118,13 +116,14 @@ static void shorten_logs(struct replica_world *w, const struct engine *e)
 				e->tasks[t].replica.role == REPLICA_OWNER ? 32 : 128;
 }
 
-static bool create_engine(struct replica_world *w, uint32_t n)
+static bool create_engine(struct replica_world *w, uint32_t n, bool repair)
 {
 	static const int cpus[NODE_WORKERS_MAX];
 	struct replica_node *node = &w->nodes[n];
 	const struct engine_config config = {.plan = &w->planned.plan,
-		.first_worker = n * w->node_workers,
+		.first_worker = node->place * w->node_workers,
 		.worker_count = w->node_workers,
+		.repair = repair,
 		.network = &node->network,
 		.worker_cpus = cpus,
 		.incarnation = REPLICA_INCARNATION,
@@ -143,12 +142,47 @@ static bool create_engine(struct replica_world *w, uint32_t n)
 	return false;
 }
 
+// One of a lost place finds the others as they are now.
+static bool add_node(struct replica_world *w, uint32_t place, uint64_t boot, bool anew)
+{
+	uint32_t n = w->node_count++;
+	struct replica_node *node = &w->nodes[n];
+	*node = (struct replica_node){.place = place, .anew = anew, .eager = 900};
+	w->holders[place] = n;
+	for (uint32_t p = 0; p < w->place_count; p++) {
+		const struct replica_node *holder = &w->nodes[anew ? w->holders[p] : p];
+		for (uint32_t i = 0; i < w->node_workers; i++) {
+			uint32_t worker = p * w->node_workers + i;
+			uint32_t slot = anew ? w->holders[p] : p;
+			node->peers[worker] = slot * w->node_workers + i;
+			node->boots[worker] = p == place ? boot
+				: anew                   ? holder->boots[worker]
+							 : REPLICA_INCARNATION;
+		}
+		node->successors[p] = REPLICA_INCARNATION + 1 + p;
+	}
+	create_packets(w, n);
+	create_transports(w, n);
+	if (!create_engine(w, n, anew))
+		return false;
+	if (w->short_logs)
+		shorten_logs(w, node->engine);
+	return true;
+}
+
+bool replica_world_add(struct replica_world *w, uint32_t place, uint64_t boot)
+{
+	replica_ledger_forget(&w->ledger, place, w->node_workers);
+	return add_node(w, place, boot, true);
+}
+
 bool replica_world_create(struct replica_world *w, const struct scenario *scenario)
 {
 	*w = (struct replica_world){.scenario = scenario,
 		.random = {scenario->seed ^ 0xC0FFEE},
-		.node_count = scenario->workers / scenario->node_workers,
+		.place_count = scenario->workers / scenario->node_workers,
 		.node_workers = scenario->node_workers,
+		.incarnation = REPLICA_INCARNATION + REPLICA_PLACES_MAX,
 		.now_ns = 1};
 	wire_create(&w->wire, scenario->seed);
 	if (!plan_job(w))
@@ -158,14 +192,11 @@ bool replica_world_create(struct replica_world *w, const struct scenario *scenar
 	else if (random_chance(&w->random, 400)) // a few frames
 		w->planned.plan.channel_retention_bytes =
 			scenario->frame_bytes * random_in(&w->random, 4, 12);
-	bool short_logs = !scenario->timed && random_chance(&w->random, 300);
-	for (uint32_t n = 0; n < w->node_count; n++) {
-		create_packets(w, n);
-		create_transports(w, n);
-		if (!create_engine(w, n))
+	w->short_logs = !scenario->timed && random_chance(&w->random, 300);
+	for (uint32_t place = 0; place < w->place_count; place++) {
+		w->whole[place] = true;
+		if (!add_node(w, place, REPLICA_INCARNATION, false))
 			return false;
-		if (short_logs)
-			shorten_logs(w, w->nodes[n].engine);
 	}
 	if (!scenario->timed)
 		replica_faults_draw(w);
@@ -214,7 +245,8 @@ static uint32_t step_worker(struct replica_world *w, uint32_t n, uint32_t index)
 	if (random_chance(&w->random, node->eager)) {
 		shuffle(&w->random, worker);
 		work += worker_step(worker, w->now_ns);
-		replica_check_step(w, n, index);
+		if (w->holders[node->place] == n)
+			replica_check_step(w, n, index);
 	}
 	if (random_chance(&w->random, node->eager))
 		work += transport_step(&node->transports[index], w->now_ns);
@@ -224,7 +256,7 @@ static uint32_t step_worker(struct replica_world *w, uint32_t n, uint32_t index)
 static bool is_known_lost(const struct replica_world *w, uint32_t n)
 {
 	for (uint32_t other = 0; other < w->node_count; other++)
-		if (w->nodes[other].begun[n])
+		if (replica_lives(w, other) && w->nodes[other].begun[w->nodes[n].place])
 			return true;
 	return false;
 }
@@ -236,18 +268,22 @@ static void step_node(struct replica_world *w, uint32_t n)
 	if (node->dead || node->paused_until_ns > w->now_ns)
 		return;
 	replica_faults_hear(w, n);
+	replica_repair_hear(w, n);
 	for (uint32_t i = 0; i < w->node_workers && !w->violated; i++)
 		work += step_worker(w, n, (uint32_t)random_in(&w->random, 0, w->node_workers - 1));
 	if (node->lost && work != 0 && is_known_lost(w, n))
 		w->seen[REPLICA_ZOMBIE_WORKED]++;
+	if (node->lost && work != 0 && w->whole[node->place])
+		w->seen[REPLICA_ZOMBIE_REPLACED]++;
 }
 
 static bool has_ended(struct replica_world *w)
 {
-	for (uint32_t n = 0; n < w->node_count; n++)
-		for (uint32_t i = 0; i < w->node_workers && !w->nodes[n].lost; i++)
-			if (!atomic_load(&w->nodes[n].engine->workers[i].worker.done))
+	for (uint32_t p = 0; p < w->place_count; p++)
+		for (uint32_t i = 0; i < w->node_workers && w->whole[p]; i++)
+			if (!atomic_load(&w->nodes[w->holders[p]].engine->workers[i].worker.done))
 				return false;
+	w->seen[REPLICA_ENDED_DURING] += w->repair.active;
 	return true;
 }
 
@@ -267,6 +303,7 @@ void replica_world_run(struct replica_world *w)
 		for (uint32_t i = 0; i < w->node_count; i++)
 			step_node(w, (uint32_t)random_in(&w->random, 0, w->node_count - 1));
 		replica_faults_round(w);
+		replica_repair_round(w);
 		if (w->scenario->interrupt_ns != 0 && w->now_ns >= w->scenario->interrupt_ns)
 			for (uint32_t n = 0; n < w->node_count; n++)
 				engine_interrupt(w->nodes[n].engine);
@@ -284,13 +321,25 @@ void replica_world_run(struct replica_world *w)
 
 // ---- what came of it
 
-static uint32_t owner_node(const struct replica_world *w, uint32_t task)
+// Does its output count? It need not have heard yet of a loss near the end.
+static bool counts(const struct replica_world *w, uint32_t task)
 {
 	const struct plan_task *planned = &w->planned.plan.tasks[task];
-	uint32_t node = replica_node_of(w, task);
-	return w->nodes[node].lost && planned->standing == PLAN_PRIMARY
-		? replica_node_of(w, planned->twin)
-		: node;
+	if (!w->whole[replica_place_of(w, task)])
+		return false;
+	return w->nodes[replica_node_of(w, task)].engine->counts[task] ||
+		!w->whole[replica_place_of(w, planned->twin)];
+}
+
+// Of the instance whose output counts.
+static uint32_t owner_node(struct replica_world *w, uint32_t task)
+{
+	const struct plan_task *planned = &w->planned.plan.tasks[task];
+	if (planned->standing == PLAN_SINGLE)
+		return replica_node_of(w, task);
+	if (counts(w, task) == counts(w, planned->twin) && !w->violated)
+		replica_violate(w, "not one of two instances of a task counts");
+	return replica_node_of(w, counts(w, task) ? task : planned->twin);
 }
 
 void replica_world_gather(struct replica_world *w)

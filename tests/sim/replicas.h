@@ -1,6 +1,7 @@
 // The simulator's third world: nodes with the production engine and transport, a job across them
 // whose tasks have replicas, a bad network between them, and nodes that die, or are taken for dead
-// and live on. What the controller would tell of losses comes to each node at a time of its own.
+// and live on. Others come in their place. What the controller would tell of losses and of those
+// comes to each node at a time of its own.
 #pragma once
 
 #include <stdbool.h>
@@ -15,9 +16,10 @@
 #include "tests/sim/wire.h"
 
 enum {
-	REPLICA_NODES_MAX = CAPTURE_NODES_MAX,
+	REPLICA_PLACES_MAX = SCENARIO_NODES_MAX, // at the same time
+	REPLICA_NODES_MAX = CAPTURE_NODES_MAX,   // one after the other
 	NODE_WORKERS_MAX = WIRE_PORTS_MAX / REPLICA_NODES_MAX,
-	REPLICA_LOSSES_MAX = 2,
+	REPLICA_LOSSES_MAX = 8,
 	REPLICA_INCARNATION = 1 << 8, // the job's at first
 };
 
@@ -46,7 +48,22 @@ enum {
 	X(LOG_FULL, "an owner held up by a full log")                                              \
 	X(SINGLE, "a loss in a job with some tasks single")                                        \
 	X(TWO_WORKERS, "a loss with two workers a node")                                           \
-	X(STOPPED, "interrupted, and a loss")
+	X(STOPPED, "interrupted, and a loss")                                                      \
+	X(JOINED, "a new node in a lost place")                                                    \
+	X(STILL_LOST, "while another place was still lost")                                        \
+	X(ADMITTED_LATE, "a worker that could not admit it at once")                               \
+	X(GROWN, "a state larger than the memory asked for at first")                              \
+	X(FED_FINISHED, "the state of a finished task given")                                      \
+	X(WHOLE, "a place whole again")                                                            \
+	X(THIRD, "three or more lost, one after the other")                                        \
+	X(LOST_ANEW, "a place lost that had been made whole")                                      \
+	X(NEW_TOOK_OVER, "a task taken over by an instance made anew")                             \
+	X(BACK, "a receiver back at a channel it had left")                                        \
+	X(NEW_LOST, "the new node lost before its place was whole")                                \
+	X(OTHER_LOST, "another lost before a place was whole")                                     \
+	X(NO_ROOM, "a repair given up as retention or a log was full")                             \
+	X(ENDED_DURING, "a job that ended before a place was whole")                               \
+	X(ZOMBIE_REPLACED, "one taken for dead worked on beside the new one")
 
 enum replica_situation {
 #define SITUATION(name, text) REPLICA_##name,
@@ -61,6 +78,7 @@ enum replica_when { LOSE_ANY, LOSE_FIRST, LOSE_LAST, LOSE_DURING };
 // What one node is to be told of another's loss.
 struct replica_news {
 	int64_t begin_ns, alone_ns; // when; 0: nothing
+	int64_t admit_ns, feed_ns;  // of who has its place then
 };
 
 struct replica_faults {
@@ -71,6 +89,18 @@ struct replica_faults {
 	uint32_t losses;
 	enum replica_when when[REPLICA_LOSSES_MAX];
 	int64_t lose_at_ns;
+	uint32_t repairs;     // that may be begun
+	int64_t repair_at_ns; // not before
+};
+
+// The one repair under way (tests/sim/replicas_repair.c).
+struct replica_repair {
+	bool active, feeding;
+	bool may_be_lost; // the new node, before it is whole
+	uint32_t place, node;
+	uint64_t boot, successors[REPLICA_PLACES_MAX];
+	int64_t begun_ns;
+	int64_t whole_ns; // when it is written; 0: not yet
 };
 
 struct replica_node {
@@ -79,14 +109,20 @@ struct replica_node {
 	struct arena arena;                            // theirs
 	struct crossing_network network;
 	uint32_t peers[WIRE_PORTS_MAX];
+	uint64_t boots[WIRE_PORTS_MAX];
 	struct rte_mempool *packets;
+	uint32_t place;
+	bool anew;      // in the place of a lost one
 	bool dead;      // steps no more
 	bool lost;      // is taken for dead
 	bool heeds;     // if so, what it hears of others
 	uint32_t eager; // of a thousand turns it takes
 	int64_t paused_until_ns;
-	struct replica_news news[REPLICA_NODES_MAX];
-	bool begun[REPLICA_NODES_MAX], alone[REPLICA_NODES_MAX]; // it was told
+	// By place:
+	struct replica_news news[REPLICA_PLACES_MAX];
+	uint64_t successors[REPLICA_PLACES_MAX];
+	bool begun[REPLICA_PLACES_MAX], alone[REPLICA_PLACES_MAX]; // it was told
+	bool admits[REPLICA_PLACES_MAX]; // and then that another has it, which it has not done yet
 };
 
 struct replica_world {
@@ -98,8 +134,14 @@ struct replica_world {
 	struct wire wire;
 	struct replica_faults faults;
 	struct replica_ledger ledger;
-	uint32_t node_count, node_workers;
+	uint32_t place_count, node_workers;
+	uint32_t holders[REPLICA_PLACES_MAX]; // the node that has it, or had last
+	bool whole[REPLICA_PLACES_MAX];       // and it is all there
+	uint32_t node_count;
 	struct replica_node nodes[REPLICA_NODES_MAX];
+	struct replica_repair repair;
+	uint64_t incarnation; // the latest of all
+	bool short_logs;
 	uint32_t losses;
 	int64_t now_ns;
 	int64_t calm_ns; // from then on nothing goes wrong any more, and all has been told
@@ -119,10 +161,24 @@ void replica_world_gather(struct replica_world *w);
 void replica_world_dump(const struct replica_world *w); // on stderr (tests/sim/replicas_dump.c)
 void replica_violate(struct replica_world *w, const char *what);
 
-static inline uint32_t replica_node_of(const struct replica_world *w, uint32_t task)
+static inline uint32_t replica_place_of(const struct replica_world *w, uint32_t task)
 {
 	return w->planned.plan.tasks[task].worker / w->node_workers;
 }
+
+static inline uint32_t replica_node_of(const struct replica_world *w, uint32_t task)
+{
+	return w->holders[replica_place_of(w, task)];
+}
+
+// Does it have its place, and is not taken for dead?
+static inline bool replica_lives(const struct replica_world *w, uint32_t node)
+{
+	return !w->nodes[node].lost && w->holders[w->nodes[node].place] == node;
+}
+
+// A new node in that place, whose tasks wait for their state. False without memory for it.
+bool replica_world_add(struct replica_world *w, uint32_t place, uint64_t boot);
 
 static inline struct task *replica_task(const struct replica_world *w, uint32_t task)
 {
@@ -133,6 +189,11 @@ static inline struct task *replica_task(const struct replica_world *w, uint32_t 
 void replica_faults_draw(struct replica_world *w);
 void replica_faults_round(struct replica_world *w);
 void replica_faults_hear(struct replica_world *w, uint32_t node); // before it steps
+
+// Places that are lost are given to new nodes (tests/sim/replicas_repair.c).
+void replica_repair_round(struct replica_world *w);
+void replica_repair_hear(struct replica_world *w, uint32_t node);
+void replica_repair_give_up(struct replica_world *w); // its node is lost, if it was not
 
 // What must hold after a worker has stepped (tests/sim/replicas_check.c), and at the end.
 void replica_check_step(struct replica_world *w, uint32_t node, uint32_t worker);

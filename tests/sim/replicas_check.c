@@ -21,9 +21,15 @@ static const struct plan_task *planned(const struct replica_world *w, uint32_t t
 	return &w->planned.plan.tasks[task];
 }
 
-static uint32_t twin_node(const struct replica_world *w, uint32_t task)
+static uint32_t twin_place(const struct replica_world *w, uint32_t task)
 {
-	return replica_node_of(w, planned(w, task)->twin);
+	return replica_place_of(w, planned(w, task)->twin);
+}
+
+// The two instances of a task have one log.
+static uint32_t primary_of(const struct replica_world *w, uint32_t task)
+{
+	return planned(w, task)->standing == PLAN_REPLICA ? planned(w, task)->twin : task;
 }
 
 // ---- what was made
@@ -67,10 +73,14 @@ static void check_receiver(struct replica_world *w, const struct task *t, uint32
 	const struct receiver *r = &t->receivers[input];
 	uint64_t *before = &w->ledger.tasks[t->id].incarnations[input];
 	uint64_t answered = atomic_load(&r->channel->answered);
+	if (r->waits || r->chooses)
+		return;
 	if (r->expect.incarnation < *before || answered != r->expect.incarnation)
 		replica_violate(w, "a receiver expects an older incarnation than it answered");
 	if (r->standby != NULL && atomic_load(&r->standby->answered) >= answered)
 		replica_violate(w, "a receiver has answered two instances");
+	if (*before != 0 && *before != answered && r->channel->config.id == t->plan->inputs[input])
+		w->seen[REPLICA_BACK]++;
 	*before = r->expect.incarnation;
 	if (t->logged)
 		expect(w, replica_ledger_consumed(&w->ledger, r->channel->config.id, r));
@@ -89,10 +99,12 @@ static const struct order_entry *entry_of(const struct order_log *log, uint64_t 
 static void check_streamed(struct replica_world *w, const struct task *t)
 {
 	const struct order_log *log = &t->log;
-	uint64_t count = w->ledger.logs[t->id].count;
-	uint64_t from = count > 2 ? count - 2 : 0;
+	const struct ledger_entries *known = &w->ledger.logs[primary_of(w, t->id)];
+	uint64_t from = known->count > known->first + 2 ? known->count - 2 : known->first;
 	for (uint64_t i = from < log->first ? log->first : from; i < t->replica.streamed; i++)
-		expect(w, replica_ledger_entry(&w->ledger, t->id, i, entry_of(log, i)));
+		expect(w,
+			replica_ledger_entry(&w->ledger, primary_of(w, t->id), i,
+				entry_of(log, i)));
 }
 
 static void check_taken(struct replica_world *w, const struct task *t)
@@ -100,7 +112,7 @@ static void check_taken(struct replica_world *w, const struct task *t)
 	uint64_t *taken = &w->ledger.tasks[t->id].taken;
 	for (; *taken < t->log.next; (*taken)++)
 		expect(w,
-			replica_ledger_entry(&w->ledger, planned(w, t->id)->twin, *taken,
+			replica_ledger_entry(&w->ledger, primary_of(w, t->id), *taken,
 				entry_of(&t->log, *taken)));
 }
 
@@ -188,16 +200,36 @@ static void check_release(struct replica_world *w, const struct task *t)
 	forget_notes(l, x);
 }
 
-// Nobody stands alone, or takes over, who was not told.
+// While it is not an owner with a replica, nothing of it is held up.
+static void forget_release(struct ledger_task *l, const struct exchange *x)
+{
+	for (uint32_t i = 0; i < x->sender_count; i++)
+		l->released[i] = x->senders[i].release;
+	for (uint32_t i = 0; i < l->note_count; i++)
+		free(l->notes[i].numbers);
+	l->note_count = 0;
+}
+
+// Nobody stands alone, or takes over, who was not told; nor lets anything leave again ungated.
 static void check_role(struct replica_world *w, const struct task *t)
 {
 	const struct replica_node *node = &w->nodes[replica_node_of(w, t->id)];
-	uint32_t twin = twin_node(w, t->id);
-	bool primary = planned(w, t->id)->standing == PLAN_PRIMARY;
-	if (t->replica.role == REPLICA_ALONE && !(primary ? node->alone : node->begun)[twin])
-		replica_violate(w,
-			primary ? "an owner goes on alone without being told"
-				: "a replica takes over without being told");
+	const struct ledger_task *l = &w->ledger.tasks[t->id];
+	uint32_t twin = twin_place(w, t->id), role = t->replica.role;
+	bool begun = node->begun[twin] || node->admits[twin];
+	const struct engine_worker *own = engine_worker_of(node->engine, t->id);
+	bool alone = node->alone[twin] || node->admits[twin] ||
+		own->worker.heeded[t->replica.twin_worker].given_up;
+	if (!l->stepped || role == l->role)
+		return;
+	if (l->role == REPLICA_OWNER && !alone)
+		replica_violate(w, "an owner goes on alone without being told");
+	if (l->role == REPLICA_FOLLOWS && !begun)
+		replica_violate(w, "a replica takes over without being told");
+	if (l->role == REPLICA_ALONE && role != REPLICA_FEEDS && role != REPLICA_OWNER)
+		replica_violate(w, "an owner has become a replica");
+	if (l->role == REPLICA_WAITS && role != REPLICA_FOLLOWS)
+		replica_violate(w, "an instance without state has become something else");
 }
 
 // ---- what is kept
@@ -207,14 +239,30 @@ static uint64_t consumed_of(const struct replica_world *w, uint32_t channel)
 {
 	const struct replica_node *node =
 		&w->nodes[replica_node_of(w, w->planned.plan.channels[channel].to)];
-	return node->lost ? UINT64_MAX : node->engine->receiver_of[channel]->next_number;
+	const struct receiver *r = node->engine->receiver_of[channel];
+	return node->lost || r->waits ? UINT64_MAX : r->next_number;
+}
+
+// Whoever makes anew what is lost may not have begun when it is given up, here or elsewhere.
+static bool is_given_up(const struct replica_world *w, uint32_t worker)
+{
+	for (uint32_t n = 0; n < w->node_count; n++)
+		for (uint32_t i = 0; i < w->node_workers && replica_lives(w, n); i++)
+			if (w->nodes[n].engine->workers[i].worker.heeded[worker].given_up ||
+				w->nodes[n].begun[worker / w->node_workers])
+				return true;
+	return false;
 }
 
 static void check_kept(struct replica_world *w, const struct sender *s)
 {
-	for (uint32_t i = 0; i < s->follower_count; i++)
-		if (consumed_of(w, s->followers[i].channel->config.id) < s->retention.first_number)
+	for (uint32_t i = 0; i < s->follower_count; i++) {
+		const struct follower *f = &s->followers[i];
+		uint32_t place = f->worker / w->node_workers;
+		bool counts = w->whole[place] || !is_given_up(w, f->worker);
+		if (counts && consumed_of(w, f->channel->config.id) < s->retention.first_number)
 			replica_violate(w, "items are forgotten that one has not consumed");
+	}
 }
 
 static uint32_t in_outlet(const struct replica_world *w, const struct channel *channel)
@@ -248,17 +296,19 @@ static void check_credit(struct replica_world *w, const struct channel *c,
 		replica_violate(w, "credit was lost or made: a channel's mbufs are not all there");
 }
 
+// One made anew lacks what was made before its state was taken, until all have consumed it.
 static void check_slowly(struct replica_world *w, const struct task *t)
 {
+	bool has_whole_place = w->whole[replica_place_of(w, t->id)];
 	for (uint32_t i = 0; i < t->exchange.sender_count; i++) {
 		const struct sender *s = &t->exchange.senders[i];
 		for (uint32_t f = 0; f < s->follower_count; f++)
 			check_credit(w, s->followers[f].channel, &s->followers[f].credit);
-		if (s->follower_count != 0)
+		if (s->follower_count != 0 && has_whole_place)
 			check_kept(w, s);
 	}
-	if (planned(w, t->id)->standing == PLAN_PRIMARY)
-		check_credit(w, t->replica.channel, &t->replica.credit);
+	if (planned(w, t->id)->standing != PLAN_SINGLE)
+		check_credit(w, t->replica.out, &t->replica.credit);
 }
 
 // ---- all of it
@@ -266,7 +316,7 @@ static void check_slowly(struct replica_world *w, const struct task *t)
 static void see(struct replica_world *w, const struct task *t)
 {
 	const struct replica_node *node = &w->nodes[replica_node_of(w, t->id)];
-	bool twin_lost = node->begun[twin_node(w, t->id)];
+	bool twin_lost = node->begun[twin_place(w, t->id)];
 	w->seen[REPLICA_NOT_ALONE] +=
 		t->replica.role == REPLICA_OWNER && twin_lost && t->replica.release_count != 0;
 	w->seen[REPLICA_LOG_FULL] += t->replica.role == REPLICA_OWNER && t->blocked &&
@@ -286,36 +336,56 @@ static void see_takeover(struct replica_world *w, const struct task *t)
 		}
 	}
 	w->seen[REPLICA_TAKEN_OVER]++;
+	w->seen[REPLICA_NEW_TOOK_OVER] += w->nodes[replica_node_of(w, t->id)].anew;
 	w->seen[REPLICA_REPLAYED] += order_log_replaying(&t->log);
 	w->seen[REPLICA_AGAIN] += again != 0;
 	w->seen[REPLICA_AHEAD] += ahead != 0;
+}
+
+// Its state was taken: its log begins anew for whoever gets it.
+static void see_state(struct replica_world *w, const struct task *t)
+{
+	struct ledger_task *l = &w->ledger.tasks[t->id];
+	if (l->stage >= FEED_STATE || t->replica.feed.stage < FEED_STATE)
+		return;
+	replica_ledger_restart(&w->ledger, primary_of(w, t->id), t->log.first);
+	w->seen[REPLICA_FED_FINISHED] += t->outcome == TASK_FINISHED;
 }
 
 static void check_task(struct replica_world *w, const struct task *t, bool slowly)
 {
 	struct ledger_task *l = &w->ledger.tasks[t->id];
 	enum plan_standing standing = planned(w, t->id)->standing;
-	if (standing == PLAN_REPLICA && t->replica.role == REPLICA_ALONE && !l->was_owner) {
+	enum replica_role role = t->replica.role;
+	if (l->stepped && role == REPLICA_ALONE && l->role == REPLICA_FOLLOWS)
 		see_takeover(w, t);
-		l->was_owner = true;
-	}
-	if (standing == PLAN_REPLICA && t->replica.role == REPLICA_FOLLOWS)
+	if (l->stepped && role == REPLICA_FOLLOWS && l->role == REPLICA_WAITS)
+		l->taken = t->log.first; // as its state says
+	if (role == REPLICA_FOLLOWS)
 		check_taken(w, t);
+	see_state(w, t);
 	if (t->source && t->replica.role == REPLICA_FOLLOWS)
 		check_keeps_up(w, t);
 	for (uint32_t i = 0; i < t->exchange.sender_count; i++)
-		if (t->exchange.senders[i].follower_count != 0)
+		if (t->exchange.senders[i].follower_count != 0 && role != REPLICA_WAITS)
 			check_made(w, t, i);
-	if (t->replica.role == REPLICA_OWNER) {
+	if (role == REPLICA_OWNER || (role == REPLICA_FEEDS && t->replica.feed.stage >= FEED_STATE))
 		check_streamed(w, t);
+	if (role != REPLICA_OWNER || (l->stepped && l->role != REPLICA_OWNER))
+		forget_release(l, &t->exchange);
+	if (role == REPLICA_OWNER)
 		check_release(w, t);
-	}
 	if (standing != PLAN_SINGLE) {
 		check_role(w, t);
 		see(w, t);
 	}
 	if (slowly)
 		check_slowly(w, t);
+	l->role = role;
+	l->stage = t->replica.feed.stage;
+	w->seen[REPLICA_GROWN] += l->lent != 0 && t->replica.loan.bytes > l->lent;
+	l->lent = t->replica.loan.bytes;
+	l->stepped = true;
 }
 
 // Whoever still reads a frame that was given back reads nonsense.
@@ -330,11 +400,22 @@ static void spoil_returned(const struct channel *c)
 	VERIFY(put == count);
 }
 
+// What a worker was told to admit and could not yet.
+static void see_admissions(struct replica_world *w, const struct worker *stepped)
+{
+	for (uint32_t of = 0; of < stepped->losses->workers; of++) {
+		const struct heeded *h = &stepped->heeded[of];
+		w->seen[REPLICA_ADMITTED_LATE] += h->losses != h->admitted &&
+			atomic_load(&stepped->losses->of[of].admissions) == h->losses;
+	}
+}
+
 // Senders first: what one of them lets go another task of the worker may have consumed since.
 void replica_check_step(struct replica_world *w, uint32_t node, uint32_t worker)
 {
 	const struct worker *stepped = &w->nodes[node].engine->workers[worker].worker;
 	bool slowly = w->rounds % SLOW_CHECKS == 0;
+	see_admissions(w, stepped);
 	for (uint32_t i = 0; i < stepped->task_count; i++)
 		check_task(w, stepped->tasks[i], slowly);
 	for (uint32_t i = 0; i < stepped->task_count; i++)
@@ -366,7 +447,7 @@ void replica_check_end(struct replica_world *w)
 {
 	for (uint32_t t = 0; t < w->planned.plan.task_count; t++) {
 		const struct task *task = replica_task(w, t);
-		if (w->nodes[replica_node_of(w, t)].lost)
+		if (!w->whole[replica_place_of(w, t)])
 			continue;
 		check_drops(w, task);
 		for (uint32_t i = 0; i < task->input_count; i++) {

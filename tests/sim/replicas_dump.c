@@ -52,7 +52,8 @@ static void dump_log(const struct task *t)
 
 static void dump_task(const struct replica_world *w, uint32_t id)
 {
-	static const char *const roles[] = {"single", "owner", "alone", "follows"};
+	static const char *const roles[] = {
+		"single", "owner", "alone", "feeds", "follows", "waits"};
 	const struct task *t = replica_task(w, id);
 	fprintf(stderr, "  task %u (twin %d), %s, outcome %d%s%s%s\n", id,
 		(int)w->planned.plan.tasks[id].twin, roles[t->replica.role], t->outcome,

@@ -30,11 +30,18 @@ static void draw_losses(struct replica_world *w)
 	struct random *r = &w->random;
 	if (random_chance(r, 100))
 		return;
-	f->losses = w->node_count == REPLICA_NODES_MAX && random_chance(r, 700) ? 2 : 1;
+	f->losses = w->place_count == REPLICA_PLACES_MAX && random_chance(r, 700) ? 2 : 1;
+	if (random_chance(r, 600)) {
+		f->repairs = (uint32_t)random_in(r, 1, REPLICA_NODES_MAX - w->place_count);
+		f->losses = (uint32_t)random_in(r, 1, REPLICA_LOSSES_MAX);
+	}
 	f->when[0] = whens[random_in(r, 0, 5)];
 	f->when[1] = random_chance(r, 700) ? LOSE_DURING : whens[random_in(r, 0, 5)];
-	f->lose_at_ns = f->when[0] == LOSE_FIRST ? (int64_t)random_in(r, 1, 2 * MS)
-						 : (int64_t)random_in(r, 1, 800 * MS);
+	for (uint32_t i = 2; i < f->losses; i++)
+		f->when[i] = random_chance(r, 300) ? LOSE_DURING : LOSE_ANY;
+	f->lose_at_ns = f->when[0] == LOSE_FIRST
+		? (int64_t)random_in(r, 1, 2 * MS)
+		: (int64_t)random_in(r, 1, f->repairs != 0 ? 300 * MS : 800 * MS);
 }
 
 void replica_faults_draw(struct replica_world *w)
@@ -44,7 +51,7 @@ void replica_faults_draw(struct replica_world *w)
 	draw_wire(f, r);
 	f->end_ns = (int64_t)random_in(r, 400, 1200) * MS;
 	f->cut_over = random_chance(r, 300);
-	for (uint32_t n = 0; n < w->node_count; n++)
+	for (uint32_t n = 0; n < w->place_count; n++)
 		w->nodes[n].eager = random_chance(r, 250) ? (uint32_t)random_in(r, 10, 200) : 900;
 	f->cuts = random_chance(r, 400) ? (uint32_t)random_in(r, 10, 400) : 0;
 	f->pauses = random_chance(r, 600) ? (uint32_t)random_in(r, 0, 200) : 0;
@@ -100,13 +107,13 @@ static void be_calm(struct replica_world *w)
 // ---- losses
 
 // Can the job go on without that node too?
-static bool can_lose(const struct replica_world *w, uint32_t n)
+static bool can_lose(const struct replica_world *w, uint32_t place)
 {
-	const struct workload_cover *cover = &w->covers[n];
-	bool good = cover->whole && !w->nodes[n].lost;
+	const struct workload_cover *cover = &w->covers[place];
+	bool good = cover->whole && w->whole[place];
 	for (uint32_t i = 0; i < cover->by_count; i++)
-		good = good && !w->nodes[cover->by[i]].lost;
-	return good;
+		good = good && w->whole[cover->by[i]];
+	return good || (w->repair.active && w->repair.place == place && w->repair.may_be_lost);
 }
 
 static bool is_full(const struct replica_world *w)
@@ -137,8 +144,8 @@ static bool is_being_replaced(const struct replica_world *w)
 {
 	for (uint32_t t = 0; t < w->planned.plan.task_count; t++) {
 		const struct plan_task *planned = &w->planned.plan.tasks[t];
-		if (planned->standing != PLAN_REPLICA || w->nodes[replica_node_of(w, t)].lost ||
-			!w->nodes[replica_node_of(w, planned->twin)].lost)
+		if (planned->standing == PLAN_SINGLE || !w->whole[replica_place_of(w, t)] ||
+			w->whole[replica_place_of(w, planned->twin)])
 			continue;
 		const struct task *task = replica_task(w, t);
 		if (task->replica.role == REPLICA_FOLLOWS || order_log_replaying(&task->log))
@@ -162,35 +169,47 @@ static void see_loss(struct replica_world *w, uint32_t n)
 	w->seen[REPLICA_SINGLE] += w->scenario->sinks_single;
 	w->seen[REPLICA_TWO_WORKERS] += w->node_workers == 2;
 	w->seen[REPLICA_STOPPED] += w->scenario->interrupt_ns != 0;
+	w->seen[REPLICA_THIRD] += w->losses == 2;
+	w->seen[REPLICA_LOST_ANEW] += w->nodes[n].anew && w->whole[w->nodes[n].place];
+	w->seen[REPLICA_NEW_LOST] += !w->whole[w->nodes[n].place];
+	w->seen[REPLICA_OTHER_LOST] += w->repair.active && w->repair.node != n;
 }
 
 // Most hear soon, some late; that they are alone later still, or so late that all else is done.
-static void spread_news(struct replica_world *w, uint32_t n)
+static void spread_news(struct replica_world *w, uint32_t place)
 {
 	struct random *r = &w->random;
-	int64_t heard_ns = w->now_ns + (int64_t)random_in(r, 0, 5 * MS), first_ns = INT64_MAX,
-		last_ns = 0;
+	bool quick = random_chance(r, 300); // and another node comes in its place as soon
+	uint64_t most = quick ? MS / 10 : 20 * MS;
+	int64_t heard_ns = w->now_ns + (int64_t)random_in(r, 0, quick ? most : 5 * MS);
+	int64_t first_ns = INT64_MAX, last_ns = 0;
 	uint32_t late =
-		random_chance(r, 300) ? (uint32_t)random_in(r, 0, w->node_count - 1) : UINT32_MAX;
-	for (uint32_t other = 0; other < w->node_count; other++) {
-		struct replica_news *news = &w->nodes[other].news[n];
-		if (other == n)
+		random_chance(r, 300) ? (uint32_t)random_in(r, 0, w->place_count - 1) : UINT32_MAX;
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		struct replica_node *node = &w->nodes[n];
+		struct replica_news *news = &node->news[place];
+		if (node->place == place)
 			continue;
-		news->begin_ns =
-			heard_ns + (int64_t)random_in(r, 1, other == late ? 100 * MS : 3 * MS);
+		uint64_t within = quick ? most : node->place == late ? 100 * MS : 3 * MS;
+		news->begin_ns = heard_ns + (int64_t)random_in(r, 1, within);
+		for (uint32_t p = 0; p < w->place_count;
+			p++) // what was given up for it comes first
+			if (p != place && news->begin_ns <= node->news[p].begin_ns)
+				news->begin_ns = node->news[p].begin_ns + 1;
 		news->alone_ns = news->begin_ns +
-			(int64_t)random_in(r, 0, random_chance(r, 100) ? 500 * MS : 20 * MS);
-		if (w->nodes[other].lost)
+			(int64_t)random_in(r, 0, !quick && random_chance(r, 100) ? 500 * MS : most);
+		news->admit_ns = news->feed_ns = 0;
+		if (!replica_lives(w, n))
 			continue;
 		first_ns = news->begin_ns < first_ns ? news->begin_ns : first_ns;
 		last_ns = news->begin_ns > last_ns ? news->begin_ns : last_ns;
 		w->calm_ns = news->alone_ns > w->calm_ns ? news->alone_ns : w->calm_ns;
 	}
+	w->faults.repair_at_ns = quick ? w->now_ns : w->faults.repair_at_ns;
 	w->seen[REPLICA_LATE_NEWS] += last_ns > first_ns + 10 * MS;
 }
 
-// It dies, or is suspected and goes on, later or all the time.
-static void lose(struct replica_world *w, uint32_t n)
+static void befall(struct replica_world *w, uint32_t n)
 {
 	struct random *r = &w->random;
 	struct replica_node *node = &w->nodes[n];
@@ -203,7 +222,19 @@ static void lose(struct replica_world *w, uint32_t n)
 	see_loss(w, n);
 	node->lost = true;
 	w->losses++;
-	spread_news(w, n);
+}
+
+// It dies, or is suspected and goes on, later or all the time. A repair under way is given up.
+static void lose(struct replica_world *w, uint32_t place)
+{
+	uint32_t n = w->holders[place];
+	befall(w, n);
+	if (w->repair.active)
+		replica_repair_give_up(w);
+	if (!w->whole[place])
+		return;
+	w->whole[place] = false;
+	spread_news(w, place);
 }
 
 static bool is_time(struct replica_world *w)
@@ -227,16 +258,17 @@ static void maybe_lose(struct replica_world *w)
 	struct replica_faults *f = &w->faults;
 	if (!is_time(w))
 		return;
-	uint32_t first = (uint32_t)random_in(&w->random, 0, w->node_count - 1), i = 0;
-	while (i < w->node_count && !can_lose(w, (first + i) % w->node_count))
+	uint32_t first = (uint32_t)random_in(&w->random, 0, w->place_count - 1), i = 0;
+	while (i < w->place_count && !can_lose(w, (first + i) % w->place_count))
 		i++;
-	if (i == w->node_count) {
-		f->losses = w->losses; // no other may go
+	if (i == w->place_count) {
+		if (f->repairs == 0 && !w->repair.active)
+			f->losses = w->losses; // no other may go
 		return;
 	}
 	if (f->cut_over && w->now_ns < f->end_ns)
 		cut(w);
-	lose(w, (first + i) % w->node_count);
+	lose(w, (first + i) % w->place_count);
 	f->lose_at_ns = w->now_ns +
 		(w->losses < f->losses && f->when[w->losses] == LOSE_DURING
 				? soon(&w->random)
@@ -246,17 +278,17 @@ static void maybe_lose(struct replica_world *w)
 void replica_faults_hear(struct replica_world *w, uint32_t n)
 {
 	struct replica_node *node = &w->nodes[n];
-	for (uint32_t lost = 0; lost < w->node_count && (!node->lost || node->heeds); lost++) {
+	for (uint32_t lost = 0; lost < w->place_count && (!node->lost || node->heeds); lost++) {
 		struct replica_news *news = &node->news[lost];
 		bool begin = news->begin_ns != 0 && w->now_ns >= news->begin_ns;
 		bool alone = news->alone_ns != 0 && w->now_ns >= news->alone_ns;
 		if (!begin && !alone)
 			continue;
 		w->seen[REPLICA_ZOMBIE_HEARD] += node->lost;
+		node->alone[lost] = alone || (node->alone[lost] && node->begun[lost]);
 		node->begun[lost] = true;
-		node->alone[lost] |= alone;
 		engine_lose(node->engine, lost * w->node_workers, w->node_workers,
-			REPLICA_INCARNATION + 1 + lost, alone);
+			node->successors[lost], alone);
 		news->begin_ns = 0;
 		news->alone_ns = alone ? 0 : news->alone_ns;
 	}

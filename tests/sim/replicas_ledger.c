@@ -92,6 +92,34 @@ void replica_ledger_destroy(struct replica_ledger *l)
 	*l = (struct replica_ledger){0};
 }
 
+void replica_ledger_forget(struct replica_ledger *l, uint32_t place, uint32_t node_workers)
+{
+	for (uint32_t t = 0; t < l->plan->task_count; t++) {
+		struct ledger_task *task = &l->tasks[t];
+		const struct plan_task *planned = &l->plan->tasks[t];
+		if (planned->worker / node_workers != place)
+			continue;
+		for (uint32_t i = 0; i < task->note_count; i++)
+			free(task->notes[i].numbers);
+		uint32_t senders = 0;
+		for (uint32_t e = 0; e < planned->edge_count; e++)
+			senders += planned->edges[e].channel_count;
+		memset(task->positions, 0, senders * sizeof(uint64_t));
+		memset(task->released, 0, senders * sizeof(uint64_t));
+		memset(task->incarnations, 0, planned->input_count * sizeof(uint64_t));
+		*task = (struct ledger_task){.positions = task->positions,
+			.incarnations = task->incarnations,
+			.released = task->released,
+			.notes = task->notes,
+			.note_room = task->note_room};
+	}
+}
+
+void replica_ledger_restart(struct replica_ledger *l, uint32_t primary, uint64_t index)
+{
+	l->logs[primary].first = l->logs[primary].count = index;
+}
+
 // ---- items
 
 static const char *add_item(struct replica_ledger *l, struct ledger_items *items, uint64_t number,
@@ -171,7 +199,9 @@ const char *replica_ledger_entry(struct replica_ledger *l, uint32_t primary, uin
 {
 	struct ledger_entries *log = &l->logs[primary];
 	if (index < log->count) {
-		const struct order_entry *known = &log->entries[index];
+		if (index < log->first)
+			return "an entry of a log is streamed that a new replica's state covers";
+		const struct order_entry *known = &log->entries[index - log->first];
 		bool same = known->position == entry->position &&
 			known->checksum == entry->checksum && known->epoch == entry->epoch &&
 			known->input == entry->input && known->kind == entry->kind;
@@ -179,10 +209,10 @@ const char *replica_ledger_entry(struct replica_ledger *l, uint32_t primary, uin
 	}
 	if (index > log->count)
 		return "an entry of a log comes with a gap before it";
-	if (log->count == log->room) {
+	if (log->count - log->first == log->room) {
 		log->room = 2 * log->room + 64;
 		log->entries = grow(log->entries, log->room, sizeof(*log->entries));
 	}
-	log->entries[log->count++] = *entry;
+	log->entries[log->count++ - log->first] = *entry;
 	return NULL;
 }

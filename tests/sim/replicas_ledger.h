@@ -18,7 +18,8 @@ struct ledger_items {
 
 // The entries of a task's log that were streamed, by index.
 struct ledger_entries {
-	uint64_t count, room;
+	uint64_t first; // of those known: where the last state was taken that went to a new replica
+	uint64_t count, room; // `count` is the index behind the last
 	struct order_entry *entries;
 };
 
@@ -37,7 +38,10 @@ struct ledger_task {
 	struct ledger_note *notes; // owner: of what has not left yet
 	uint32_t note_count, note_room;
 	uint64_t backlog, obeyed, produced; // replica of a source: after its last step
-	bool was_owner;                     // replica: since it took over
+	bool stepped;                       // since it was made
+	uint32_t role;                      // after its last step
+	uint32_t stage;                     // of the state it gives, likewise
+	uint64_t lent;                      // memory for that
 };
 
 struct replica_ledger {
@@ -51,6 +55,12 @@ struct replica_ledger {
 
 void replica_ledger_create(struct replica_ledger *l, const struct job_plan *plan);
 void replica_ledger_destroy(struct replica_ledger *l);
+
+// The instances of a place were lost, and are made anew on another node.
+void replica_ledger_forget(struct replica_ledger *l, uint32_t place, uint32_t node_workers);
+
+// Of a pair's log, what was streamed before `index` is no longer known to anyone.
+void replica_ledger_restart(struct replica_ledger *l, uint32_t primary, uint64_t index);
 
 // A frame that an instance made for `channel`.  Returns NULL, or what is wrong.
 const char *replica_ledger_made(struct replica_ledger *l, uint32_t channel,

@@ -183,7 +183,7 @@ void scenario_draw_replicas(struct scenario *s, uint64_t seed)
 	s->events = REPLICAS_EVENTS;
 	s->pace = REPLICAS_PACE * s->rate;
 	s->node_workers = random_chance(&random, 250) ? 2 : 1;
-	s->workers = s->node_workers * (uint32_t)random_in(&random, 2, CAPTURE_NODES_MAX);
+	s->workers = s->node_workers * (uint32_t)random_in(&random, 2, SCENARIO_NODES_MAX);
 	if (s->workers > 4 && s->credit > 8)
 		s->credit = 8; // of many channels
 	s->sinks_single = random_chance(&random, 150);

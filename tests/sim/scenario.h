@@ -10,7 +10,7 @@
 
 enum scenario_aggregate { OF_COUNT, OF_SUM, OF_MIN, OF_MAX };
 
-enum { SCENARIO_AGGREGATES_MAX = 4, SCENARIO_QUERIES_MAX = 2 };
+enum { SCENARIO_AGGREGATES_MAX = 4, SCENARIO_QUERIES_MAX = 2, SCENARIO_NODES_MAX = 4 };
 
 // What a query uses of a stream: fields by name and by place in its schema.
 struct scenario_stream {

@@ -226,6 +226,7 @@ static void die(struct run *r)
 {
 	struct replica_world *w = &r->world;
 	w->nodes[r->lost].dead = w->nodes[r->lost].lost = true;
+	w->whole[r->lost] = false;
 	w->losses = 1;
 	for (uint32_t i = 0; i < w->node_workers; i++)
 		w->wire.ports[r->lost * w->node_workers + i].off = true;
@@ -260,7 +261,7 @@ static bool run_world(struct run *r)
 	touch_pools(w);
 	w->wire.faults.delay_ns = LINK_NS;
 	r->clock_ns = clock_cost();
-	r->lost = (uint32_t)random_in(&w->random, 0, w->node_count - 1);
+	r->lost = (uint32_t)random_in(&w->random, 0, w->place_count - 1);
 	int64_t death_ns = (int64_t)random_in(&w->random, 20 * MS, 150 * MS);
 	for (uint32_t i = 0; i < w->planned.plan.worker_count; i++)
 		r->at_ns[i] = 1 + (int64_t)random_in(&w->random, 0, COARSE_NS);

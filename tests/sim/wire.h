@@ -11,7 +11,7 @@
 
 struct rte_mempool;
 
-enum { WIRE_PORTS_MAX = 8, WIRE_FLIGHT_MAX = 1 << 13, WIRE_PACKET_MAX = 2048, WIRE_HELD_MAX = 64 };
+enum { WIRE_PORTS_MAX = 24, WIRE_FLIGHT_MAX = 1 << 13, WIRE_PACKET_MAX = 2048, WIRE_HELD_MAX = 64 };
 
 // Shares are in thousandths.
 struct wire_faults {

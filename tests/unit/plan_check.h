@@ -109,8 +109,7 @@ static inline void plan_check_twin(struct plan_check *k, uint32_t t)
 	const struct plan_task *twin = &k->plan->tasks[task->twin];
 	bool primary = task->standing == PLAN_PRIMARY;
 	PLAN_EXPECT(k, k->plan->hot, "task %u is replicated and the plan is not hot", t);
-	PLAN_EXPECT(k, twin->twin == t && twin->log == task->log, "task %u: its twin has another",
-		t);
+	PLAN_EXPECT(k, twin->twin == t, "task %u: its twin has another", t);
 	PLAN_EXPECT(k, twin->standing == (primary ? PLAN_REPLICA : PLAN_PRIMARY),
 		"task %u: not one of two is the primary", t);
 	PLAN_EXPECT(k,
@@ -119,7 +118,8 @@ static inline void plan_check_twin(struct plan_check *k, uint32_t t)
 			twin->edge_count == task->edge_count &&
 			twin->input_count == task->input_count,
 		"task %u: its twin does something else", t);
-	plan_check_end(k, task->log, primary ? k->left : k->arrived, t, NULL);
+	plan_check_end(k, task->log, k->left, t, NULL);
+	plan_check_end(k, twin->log, k->arrived, t, NULL);
 }
 
 // Returns NULL, or what is wrong, in `check`: every channel must leave one task and reach one, both

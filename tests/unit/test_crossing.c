@@ -36,6 +36,7 @@ enum { NODES = 2, WINDOW = 64, PORT = 4000, SESSIONS = 8, CHANNELS = 64 };
 
 static const int cpus[] = {0, 0};
 static const uint16_t node_workers[NODES] = {0, 0};
+static const uint64_t boots[NODES] = {7, 7};
 
 struct end {
 	struct arena arena;
@@ -124,7 +125,7 @@ static void make_transport(struct fixture *f, int index)
 	assert_int_equal(arena_create(&end->arena, transport_bytes(&config) + 4096, -1, false), 0);
 	assert_int_equal(transport_create(&end->transport, &config, &end->arena), 0);
 	end->peers[1 - index] = peer_of(end, 1 - index);
-	end->network = (struct crossing_network){.boot = 7,
+	end->network = (struct crossing_network){.boots = boots,
 		.pool = f->pool,
 		.window = WINDOW,
 		.packet_max = end->link->packet_max,

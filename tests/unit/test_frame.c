@@ -115,6 +115,31 @@ static void test_counting_records_stays_inside(void **state)
 	assert_int_equal(frame_count_records(first, s.bytes + FRAME_BYTES - 8), -1);
 }
 
+static enum weir_drop check_as(enum frame_type type, uint32_t items, bool log)
+{
+	struct sample s = sample_frame();
+	struct frame_header *h = (struct frame_header *)s.bytes;
+	struct frame_expect with = expect;
+	h->type = type;
+	h->item_count = items;
+	h->order_log_length = 0;
+	with.log = log;
+	seal(&s);
+	return frame_check(s.bytes, FRAME_BYTES, &with);
+}
+
+// A piece of a state goes over a log's channel and no other; its items are its bytes.
+static void test_a_state_goes_with_a_log(void **state)
+{
+	uint32_t bytes = FRAME_BYTES - FRAME_HEADER_BYTES;
+	assert_int_equal(check_as(FRAME_STATE, bytes, true), WEIR_DROP_COUNT);
+	assert_int_equal(check_as(FRAME_STATE, bytes, false), WEIR_DROP_FRAME_VERSION);
+	assert_int_equal(check_as(FRAME_STATE, bytes - 1, true), WEIR_DROP_FRAME_SIZE);
+	assert_int_equal(check_as(FRAME_STATE, 0, true), WEIR_DROP_FRAME_SIZE);
+	assert_int_equal(check_as(FRAME_DATA, 2, true), WEIR_DROP_FRAME_VERSION);
+	assert_false(frame_is_mark(FRAME_STATE));
+}
+
 // Runs of records: of one length, and ones that only the first lengths or the sum make seem so.
 static void test_counting_records_of_equal_and_other_lengths(void **state)
 {
@@ -147,6 +172,7 @@ int main(void)
 		cmocka_unit_test(test_any_flipped_bit_is_found),
 		cmocka_unit_test(test_any_shorter_frame_is_refused),
 		cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_a_state_goes_with_a_log),
 		cmocka_unit_test(test_counting_records_stays_inside),
 		cmocka_unit_test(test_counting_records_of_equal_and_other_lengths),
 	};

@@ -125,7 +125,7 @@ static void all_tasks_stand_twice(void **state)
 	plan_job(f, three_stages, "recovery: {}\n");
 	assert_true(f->plan->hot);
 	assert_int_equal(f->plan->task_count, 10);
-	assert_int_equal(f->plan->channel_count, 6 * 4 + 5);
+	assert_int_equal(f->plan->channel_count, 6 * 4 + 2 * 5);
 	assert_int_equal(count_standing(f, PLAN_PRIMARY), 5);
 	for (uint32_t t = 0; t < 5; t++) {
 		const struct plan_task *task = &f->plan->tasks[t];
@@ -162,6 +162,9 @@ static void instances_are_joined_four_times(void **state)
 	assert_null(f->plan->channels[sum->log].schema);
 	assert_int_equal(f->plan->channels[sum->log].from, 3);
 	assert_int_equal(f->plan->channels[sum->log].to, 8);
+	assert_null(f->plan->channels[twin->log].schema);
+	assert_int_equal(f->plan->channels[twin->log].from, 8);
+	assert_int_equal(f->plan->channels[twin->log].to, 3);
 	assert_int_equal(f->plan->tasks[2].edges[0].exchange, EXCHANGE_FORWARD);
 	assert_int_equal(f->plan->tasks[7].edges[0].channel_count, 1);
 }
@@ -174,7 +177,7 @@ static void some_operators_are_enough(void **state)
 	assert_int_equal(count_standing(f, PLAN_SINGLE), 3);
 	assert_int_equal(f->plan->task_count, 7);
 	// A source towards two instances of each sum; two of each sum towards the sink; logs.
-	assert_int_equal(f->plan->channel_count, 4 * 2 + 2 * 2 + 2);
+	assert_int_equal(f->plan->channel_count, 4 * 2 + 2 * 2 + 2 * 2);
 	assert_non_null(f->plan->tasks[0].edges[0].twins);
 	assert_null(f->plan->tasks[0].standby_inputs);
 	assert_null(f->plan->tasks[2].standby_inputs);

@@ -2,6 +2,7 @@
 // is written once and none is missing, byte for byte.
 #include <fcntl.h>
 
+#include "dataplane/operators/sink_rows.h"
 #include "dataplane/operators/sinks.h"
 #include "operator_fixture.h"
 
@@ -244,6 +245,97 @@ static void another_process_needs_the_file_as_well(void **state)
 	assert_int_equal(unlink("out.csv"), 0);
 }
 
+// The first try has too little room, and says how much it takes.
+static size_t take_whole(const struct operator_test *t, uint8_t *out, size_t room)
+{
+	struct snapshot_writer w;
+	size_t bytes = 0;
+	for (size_t tried = 4096;; tried = snapshot_needed(&w)) {
+		assert_true(tried <= room);
+		snapshot_begin(&w, out, tried);
+		w.whole = true;
+		snapshot_section(&w, "it", t->kind->state_version);
+		t->kind->snapshot(t->links[0].self, &w);
+		int error = snapshot_end(&w, &bytes);
+		if (error == 0)
+			return bytes;
+		assert_int_equal(error, -ENOSPC);
+		assert_true(snapshot_needed(&w) > tried);
+	}
+}
+
+static int restore_from(struct operator_test *t, const uint8_t *data, size_t bytes)
+{
+	struct snapshot_reader r;
+	uint32_t version;
+	assert_int_equal(snapshot_open(&r, data, bytes), 0);
+	assert_int_equal(snapshot_find(&r, "it", &version), 0);
+	return t->kind->restore(t->links[0].self, &t->links[0].ctx, &r);
+}
+
+static void the_file_goes_along_where_all_is_asked_for(void **state)
+{
+	static uint8_t whole[OUTPUT_ROOM];
+	static const uint32_t behind[] = {0, 1, BATCHES / 2, BATCHES};
+	struct operator_test t;
+	for (size_t i = 0; i < sizeof(behind) / sizeof(behind[0]); i++) {
+		begin(&t, &sink_csv);
+		for (uint32_t b = 0; b < behind[i]; b++)
+			assert_int_equal(give(&t, b), WEIR_DONE);
+		size_t bytes = take_whole(&t, whole, sizeof(whole));
+		test_end(&t); // and its file with it
+		begin(&t, &sink_csv);
+		assert_int_equal(restore_from(&t, whole, bytes), 0);
+		for (uint32_t b = behind[i]; b < BATCHES; b++)
+			assert_int_equal(give(&t, b), WEIR_DONE);
+		assert_int_equal(t.kind->publish(t.links[0].self, &t.links[0].ctx), 0);
+		test_end(&t);
+		found_bytes = read_all("out.csv");
+		check_found();
+		assert_int_equal(unlink("out.csv"), 0);
+	}
+}
+
+static void a_file_too_large_to_go_along_is_refused(void **state)
+{
+	struct operator_test t;
+	struct snapshot_writer w;
+	size_t bytes;
+	begin(&t, &sink_csv);
+	struct output_file *file = ((struct sink_rows *)t.links[0].self)->file;
+	file->at = SINK_ROWS_CARRIED_MAX + 1;
+	snapshot_begin(&w, snapshot, sizeof(snapshot));
+	w.whole = true;
+	snapshot_section(&w, "it", t.kind->state_version);
+	t.kind->snapshot(t.links[0].self, &w);
+	assert_int_equal(snapshot_end(&w, &bytes), -EFBIG);
+	assert_non_null(strstr(w.refused, "64 MiB"));
+	take_snapshot(&t, 0); // for this process none of it is needed
+	test_end(&t);
+}
+
+// Version 1 had only the lines that were not yet written.
+static void a_section_of_before_is_read(void **state)
+{
+	struct operator_test t;
+	struct snapshot_writer w;
+	size_t bytes;
+	expect_all();
+	begin(&t, &sink_csv);
+	snapshot_begin(&w, snapshot, sizeof(snapshot));
+	snapshot_section(&w, "it", 1);
+	snapshot_u64(&w, 0);
+	snapshot_u64(&w, 1000);
+	snapshot_bytes(&w, expected, 1000);
+	assert_int_equal(snapshot_end(&w, &bytes), 0);
+	assert_int_equal(restore_from(&t, snapshot, bytes), 0);
+	assert_int_equal(t.kind->publish(t.links[0].self, &t.links[0].ctx), 0);
+	test_end(&t);
+	assert_int_equal(read_all("out.csv"), 1000);
+	assert_memory_equal(found, expected, 1000);
+	assert_int_equal(unlink("out.csv"), 0);
+}
+
 static int standard_output(int fd)
 {
 	fflush(stdout);
@@ -311,6 +403,9 @@ int main(void)
 		cmocka_unit_test(a_file_is_the_same_whoever_dies),
 		cmocka_unit_test(what_reaches_beyond_is_cut),
 		cmocka_unit_test(another_process_needs_the_file_as_well),
+		cmocka_unit_test(the_file_goes_along_where_all_is_asked_for),
+		cmocka_unit_test(a_file_too_large_to_go_along_is_refused),
+		cmocka_unit_test(a_section_of_before_is_read),
 		cmocka_unit_test(standard_output_gets_each_line_once),
 		cmocka_unit_test(a_line_written_in_part_is_gone_on_with),
 	};

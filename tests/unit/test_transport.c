@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "dataplane/credit.h"
 #include "transport_fixture.h"
 
 static void pump(struct fixture *f, uint64_t items, uint32_t rounds_max)
@@ -49,6 +50,42 @@ static void test_items_arrive_whatever_the_wire_does(void **state)
 	}
 }
 
+// One that has an earlier boot number than whoever is to be met, as it was replaced.
+static void test_who_had_the_place_before_is_stale(void **state)
+{
+	struct fixture *f = fixture_create(1, 32, 0);
+	struct session_config after = fixture_session(f, 1, 5);
+	f->ends[0].session->config.peer_boot = 5;
+	for (uint32_t round = 0; round < 5000; round++)
+		fixture_step(f, 2000);
+	assert_true(f->ends[0].session->stats.dropped[SESSION_DROP_STALE] != 0);
+	assert_int_equal(f->ends[0].session->state, SESSION_CLOSED);
+	assert_true(f->ends[0].session->peer_boot == 0);
+	transport_disconnect(&f->ends[1].transport, f->ends[1].session);
+	transport_connect(&f->ends[1].transport, &after);
+	pump(f, 1000, 100000);
+	fixture_destroy(f);
+}
+
+// Frames under way when the other end goes are credit again, and nothing of it is remembered.
+static void test_a_channel_is_renewed(void **state)
+{
+	struct fixture *f = fixture_create(1, 8, 0);
+	while (fixture_send(f))
+		;
+	sender_flush(&f->sender);
+	sender_push(&f->sender);
+	atomic_store(&f->sending.answered, 7);
+	atomic_store(&f->sending.snapshot_number, 3);
+	channel_renew_sending(&f->sending);
+	credit_poll(&f->sender.credit, &f->sending);
+	assert_int_equal(f->sender.credit.count, 8);
+	assert_int_equal(atomic_load(&f->sending.answered), 0);
+	assert_int_equal(atomic_load(&f->sending.snapshot_number), 0);
+	channel_renew_receiving(&f->receiving);
+	fixture_destroy(f);
+}
+
 static int setup_eal(void **state)
 {
 	bool huge;
@@ -60,6 +97,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_items_arrive_over_a_good_wire),
 		cmocka_unit_test(test_items_arrive_whatever_the_wire_does),
+		cmocka_unit_test(test_who_had_the_place_before_is_stale),
+		cmocka_unit_test(test_a_channel_is_renewed),
 	};
 	return cmocka_run_group_tests(tests, setup_eal, NULL);
 }
