@@ -151,7 +151,8 @@ static void entries_move(struct table *t)
 	struct table_beside *old = &t->beside;
 	uint32_t count = old->unmoved < MOVES ? old->unmoved : MOVES;
 	uint64_t hashes[MOVES];
-	lines_fetch(t, count, hashes);
+	if (count != 0)
+		lines_fetch(t, count, hashes);
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t from = old->order[old->moved], to = from;
 		if (from == TABLE_MOVED_SLOT) {
