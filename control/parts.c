@@ -65,6 +65,9 @@ static bool take_part(struct controller *c, struct node *node, const Weir__Part 
 	}
 	Weir__Part *before = part->told;
 	bool changed = before->state != told->state || before->n_lost != told->n_lost;
+	bool running = before->state == WEIR__PART_STATE__PART_RUNNING;
+	if (running && before->progress != told->progress)
+		membership_moved(c, node, c->now_ns - part->moved_ns);
 	if (changed || before->progress != told->progress)
 		part->moved_ns = c->now_ns;
 	part->told = record_copy(told);

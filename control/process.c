@@ -3,6 +3,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +27,13 @@ int64_t process_wall_ns(void)
 	struct timespec now;
 	VERIFY(clock_gettime(CLOCK_REALTIME, &now) == 0);
 	return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+// The lowest of the real-time priorities is above all that are none.
+void process_run_first(void)
+{
+	const struct sched_param lowest = {.sched_priority = 1};
+	(void)sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest);
 }
 
 // The descriptor stays open on purpose: the lock goes with the process.
