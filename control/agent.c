@@ -232,10 +232,11 @@ static void fill_part(struct agent *a, struct agent_part *part, Weir__Part *out,
 	out->starved_ns = (uint64_t)status.starved_ns;
 	out->n_lost = status.lost_count;
 	out->lost = (uint32_t *)(uintptr_t)status.lost;
-	if (figures || status.state != part->told) {
+	bool whole = figures || status.state != part->told;
+	if (whole)
 		fill_operators(out, &status);
+	if (whole && part->self == 0) // all have the same, of as many participants as there are
 		fill_covers(out, &status);
-	}
 	part->told = status.state;
 }
 

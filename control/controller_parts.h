@@ -31,7 +31,10 @@ struct part {
 	uint64_t number;  // of the last one
 	int64_t moved_ns; // when its progress last grew
 	bool hung;        // too long ago
+	uint32_t place;   // the participant, as last found
 };
+
+enum { SEAT_BITS = 13 }; // of a peer's number, hashed
 
 enum node_state { NODE_UNKNOWN, NODE_JOINING, NODE_ALIVE, NODE_DEAD };
 
@@ -126,6 +129,7 @@ struct controller {
 	int64_t leading_since_ns;
 	struct node **nodes; // by name
 	uint32_t node_count;
+	struct node *seats[1 << SEAT_BITS]; // by hashed peer, whoever was found there last
 	struct job_entry **jobs;            // in the order of their submission
 	uint32_t job_count;
 	struct inbox_item *inbox;
@@ -187,7 +191,9 @@ void jobs_look_at(struct controller *c, const struct node *node);
 
 // takeover.c: participants that are gone, and jobs that go on without them
 void takeover_settled(struct controller *c, struct job_entry *job);
-void takeover_heard(struct controller *c, const struct node *node, const Weir__Part *told);
+// `place`: which participant it was last time.
+void takeover_heard(struct controller *c, const struct node *node, const Weir__Part *told,
+	uint32_t *place);
 // Find who is gone, and have the others go on without.  Returns false if they cannot; `why` says
 // it, MESSAGE_TEXT_MAX. Whoever is gone while the job publishes is left to the caller then.
 bool takeover_look(struct controller *c, struct job_entry *job, char *why);

@@ -13,6 +13,7 @@
 // However uneven: a threshold grows to THRESHOLDS_MAX times what is configured or to THRESHOLD_NS,
 // and workers without a core are waited for so long, or STARVED_NS.
 enum { THRESHOLDS_MAX = 10, MOVE_SILENCES = 2 };
+#define SEAT_HASH 0x9E3779B97F4A7C15ULL
 #define THRESHOLD_NS 5000000000LL
 #define STARVED_NS 15000000000LL
 
@@ -23,12 +24,14 @@ uint64_t controller_incarnation(struct controller *c)
 	return c->term << 32 | ++c->counter;
 }
 
+// Most who speak are nodes, and as a rule the one that spoke from there before.
 static struct node *node_of(struct controller *c, uint64_t peer)
 {
-	for (uint32_t i = 0; i < c->node_count; i++)
+	struct node **seat = &c->seats[(peer * SEAT_HASH) >> (64 - SEAT_BITS)];
+	for (uint32_t i = 0; (!*seat || (*seat)->peer != peer) && i < c->node_count; i++)
 		if (c->nodes[i]->peer == peer)
-			return c->nodes[i];
-	return NULL;
+			*seat = c->nodes[i];
+	return *seat && (*seat)->peer == peer ? *seat : NULL;
 }
 
 static int64_t most_ns(const struct controller *c, int64_t floor_ns)
@@ -249,6 +252,8 @@ static void check_silence(struct controller *c, struct node *node)
 {
 	char why[REASON_BYTES];
 	bool unknown = node->state == NODE_UNKNOWN;
+	if (!unknown && c->now_ns - node->heard_ns <= c->config.silence_ns)
+		return; // of all nodes, at every step
 	int64_t silent_ns = c->now_ns - (unknown ? c->leading_since_ns : node->heard_ns);
 	int64_t limit_ns = unknown ? unknown_ns(c) : membership_silence_ns(c, node);
 	if (silent_ns <= limit_ns)

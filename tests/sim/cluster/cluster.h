@@ -129,6 +129,7 @@ struct cluster {
 	bool ending; // the world is being taken down
 	uint32_t fault_count;
 	int64_t delay_ns; // of messages, at most
+	void (*wake)(struct process *p); // whose processes are stepped elsewhere; NULL: here
 	uint64_t term_boots[LEDGER_TERMS_MAX];
 	struct published *published;
 	size_t published_count;

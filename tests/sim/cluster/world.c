@@ -54,7 +54,10 @@ static void step_at(struct process *p, int64_t at_ns)
 
 void process_wake(struct process *p)
 {
-	step_at(p, p->cluster->time.now_ns);
+	if (p->cluster->wake)
+		p->cluster->wake(p);
+	else
+		step_at(p, p->cluster->time.now_ns);
 }
 
 static void step(void *owner, void *argument)
