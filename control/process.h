@@ -11,7 +11,7 @@ enum { PROCESS_DONE = 0, PROCESS_FAILED = 1, PROCESS_USE = 2 };
 uint64_t process_boot(void);
 int64_t process_wall_ns(void); // since 1970
 
-// Have the calling thread run before those of ordinary programs, where the system lets it (root,
+// Have the calling thread run before those of other programs, where the system lets it (root,
 // CAP_SYS_NICE), so that heartbeats are in time on a busy host too. What it starts is ordinary.
 void process_run_first(void);
 

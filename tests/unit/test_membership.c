@@ -105,10 +105,11 @@ static void test_a_quiet_node_hangs_after_twice_that(void **state)
 	assert_true(suspected);
 }
 
-// Seconds lie between the bursts, each a little longer than the one before.
+// Seconds lie between the bursts. Up to 50 ms were measured at a load of 20 of agents without any
+// priority; from there on each is longer than those before.
 static void test_the_threshold_grows_with_the_load(void **state)
 {
-	static const int64_t bursts_ms[] = {30, 45, 70, 95, 140, 60, 200, 50, 300};
+	static const int64_t bursts_ms[] = {20, 30, 50, 20, 70, 95, 140, 60, 200, 50, 300};
 	for (uint32_t i = 0; i < sizeof(bursts_ms) / sizeof(*bursts_ms); i++)
 		be_silent(bursts_ms[i]);
 	assert_false(suspected);
@@ -144,12 +145,15 @@ static void test_what_an_agent_says_of_its_lateness_counts(void **state)
 
 static void test_workers_without_a_core_do_not_hang(void **state)
 {
-	speakers[1].moves = false;
-	speakers[1].starves = true;
-	pass(9000);
-	assert_false(suspected);
-	calm(100);
-	assert_false(suspected);
+	static const int64_t measured_ms[] = {50, 470, 1630, 3930, 9000}; // beside real-time agents
+	for (uint32_t i = 0; i < sizeof(measured_ms) / sizeof(*measured_ms); i++) {
+		speakers[1].moves = false;
+		speakers[1].starves = true;
+		pass(measured_ms[i]);
+		assert_false(suspected);
+		calm(100);
+		assert_false(suspected);
+	}
 }
 
 static void test_nobody_is_without_a_core_for_ever(void **state)
