@@ -42,6 +42,7 @@ struct process {
 	struct agent *agent;
 	bool meta_cut;        // it cannot reach metadata
 	bool tainted;         // its workers hang
+	int64_t starved_ns;   // since when its workers have no core; 0: they have
 	int64_t disturbed_ns; // when something last happened to it that may make it look dead
 };
 
@@ -91,7 +92,7 @@ struct shadow {
 	bool failed[NODES_MAX];        // its part has
 	bool begun[NODES_MAX];         // its replica has
 	bool alone[NODES_MAX];
-	bool lost[NODES_MAX]; // as last written; the record may be gone by now
+	bool lost[NODES_MAX];            // as last written; the record may be gone by now
 	bool told[NODES_MAX][NODES_MAX]; // participant: that the second is lost
 };
 

@@ -196,6 +196,15 @@ static void check_failure(struct cluster *c, const struct shadow *s, const Weir_
 		cluster_violate(c, "job %s failed, and had replicas: %s", is->id, is->error);
 }
 
+// Nobody is given up who lives and was never cut off, only because its workers have no core.
+static void check_reasons(struct cluster *c, const struct shadow *s, const bool *lost)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		if (lost[i] && !s->lost[i] && !is_disturbed(c, s, i))
+			cluster_violate(c, "job %s: %s was given up, and nothing was wrong with it",
+				s->job, c->processes[s->processes[i]].name);
+}
+
 static void check_lost(struct cluster *c, struct shadow *s, const Weir__JobRecord *was,
 	const Weir__JobRecord *is)
 {
@@ -210,6 +219,7 @@ static void check_lost(struct cluster *c, struct shadow *s, const Weir__JobRecor
 			cluster_violate(c, "job %s: another successor for %s", is->id,
 				is->participants[i]->node);
 	}
+	check_reasons(c, s, lost);
 	memcpy(s->lost, lost, sizeof(s->lost[0]) * s->count);
 	if (any && !is_outlived(s, lost))
 		cluster_violate(c, "job %s goes on without those it cannot do without", is->id);
