@@ -32,8 +32,8 @@ int64_t process_wall_ns(void)
 	return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-// Nice, and not of a real-time class: an agent that wakes every millisecond in one kept workers that
-// yield from their cores for seconds on a busy host (Linux 6.18), and this does not.
+// Nice, and not of a real-time class: an agent of one, which wakes every millisecond, kept workers
+// that yield from their cores for seconds on a busy host (Linux 6.18); a nice one does not.
 void process_run_first(void)
 {
 	const struct sched_param none = {0};
