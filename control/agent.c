@@ -38,7 +38,9 @@ struct agent {
 	enum agent_phase phase;
 	uint64_t peer, term; // term: the highest that ever welcomed it
 	int64_t retry_at_ns, retry_ns, heard_ns;
-	int64_t heartbeat_ns, silence_ns;
+	int64_t heartbeat_ns, patience_ns;
+	int64_t promised_ns; // when it was to be stepped next
+	int64_t late_ns;     // the most that it was run late since the last report
 	uint32_t next_controller;
 	char redirect[STATE_BYTES]; // where to go next, "": the next in the list
 	uint64_t incarnation;
@@ -89,7 +91,7 @@ struct agent *agent_create(const struct agent_config *config)
 	a->config = *config;
 	a->retry_ns = RETRY_NS_MIN;
 	a->heartbeat_ns = 200000000;
-	a->silence_ns = CONNECT_NS;
+	a->patience_ns = CONNECT_NS;
 	snprintf(a->state, sizeof(a->state), "looking for a controller");
 	config->bus->events = (struct bus_events){on_opened, on_closed, on_received, a};
 	return a;
@@ -227,12 +229,14 @@ static void fill_part(struct agent *a, struct agent_part *part, Weir__Part *out,
 	out->plan_hash = status.plan_hash;
 	out->progress = status.progress;
 	out->seconds = status.seconds;
+	out->starved_ns = (uint64_t)status.starved_ns;
 	out->n_lost = status.lost_count;
 	out->lost = (uint32_t *)(uintptr_t)status.lost;
-	if (figures || status.state != part->told) {
+	bool whole = figures || status.state != part->told;
+	if (whole)
 		fill_operators(out, &status);
+	if (whole && part->self == 0) // all have the same, of as many participants as there are
 		fill_covers(out, &status);
-	}
 	part->told = status.state;
 }
 
@@ -270,6 +274,8 @@ static void send_report(struct agent *a)
 	a->due = false;
 	report.seen = a->seen;
 	report.leaving = a->leaving;
+	report.late_ns = (uint64_t)a->late_ns;
+	a->late_ns = 0;
 	report.n_parts = a->part_count;
 	report.parts = told.list;
 	message.body_case = WEIR__MESSAGE__BODY_REPORT;
@@ -338,7 +344,11 @@ static void welcomed(struct agent *a, const Weir__Message *m)
 	a->phase = AGENT_JOINED;
 	a->incarnation = m->welcome->incarnation;
 	a->heartbeat_ns = (int64_t)m->welcome->heartbeat_ns;
-	a->silence_ns = (int64_t)m->welcome->silence_ns;
+	// Nobody else leads before the lease has run out, and a leader takes who leaves for dead.
+	a->patience_ns =
+		(int64_t)(m->welcome->silence_ns > m->welcome->lease_ns ? m->welcome->silence_ns
+									: m->welcome->lease_ns);
+	a->late_ns = 0;
 	a->seen = 0;
 	a->due = true;
 	a->retry_ns = RETRY_NS_MIN;
@@ -509,7 +519,7 @@ static bool parts_changed(struct agent *a)
 
 static int64_t keep_in_touch(struct agent *a)
 {
-	int64_t silent_ns = a->phase == AGENT_JOINED ? a->silence_ns : CONNECT_NS;
+	int64_t silent_ns = a->phase == AGENT_JOINED ? a->patience_ns : CONNECT_NS;
 	if (a->phase != AGENT_APART && a->now_ns - a->heard_ns > silent_ns) {
 		snprintf(a->state, sizeof(a->state),
 			"looking for a controller: the last one says nothing");
@@ -526,14 +536,31 @@ static int64_t keep_in_touch(struct agent *a)
 	return a->reported_ns + a->heartbeat_ns;
 }
 
-int64_t agent_step(struct agent *a, int64_t now_ns)
+// Time in which it did not run is no silence of the controller's.
+static void note_time(struct agent *a, int64_t now_ns)
+{
+	int64_t late_ns = now_ns - a->promised_ns;
+	a->now_ns = now_ns;
+	if (a->promised_ns == 0 || late_ns <= 0)
+		return;
+	a->late_ns = late_ns > a->late_ns ? late_ns : a->late_ns;
+	a->heard_ns += late_ns;
+}
+
+static int64_t step(struct agent *a)
 {
 	struct workload *workload = a->config.workload;
-	a->now_ns = now_ns;
 	take_inbox(a);
-	int64_t work_ns = workload->ops->step(workload, now_ns);
+	int64_t work_ns = workload->ops->step(workload, a->now_ns);
 	int64_t next_ns = keep_in_touch(a);
 	if (a->inbox_count > 0)
-		return now_ns;
+		return a->now_ns;
 	return work_ns < next_ns ? work_ns : next_ns;
+}
+
+int64_t agent_step(struct agent *a, int64_t now_ns)
+{
+	note_time(a, now_ns);
+	a->promised_ns = step(a);
+	return a->promised_ns;
 }

@@ -162,6 +162,7 @@ static json_t *node_json(const Weir__NodeStatus *node)
 	set_number(object, "workers", node->record->workers);
 	set_number(object, "free_workers", node->free_workers);
 	set_number(object, "silent_ns", node->silent_ns);
+	set_number(object, "silence_ns", node->silence_ns);
 	for (size_t i = 0; i < node->record->n_links; i++)
 		json_array_append_new(links, json_string(node->record->links[i]));
 	for (size_t i = 0; i < node->n_parts; i++)

@@ -78,7 +78,8 @@ static const struct weir_param detect_table[] = {
 		.min = 50000000,
 		.max = 600000000000,
 		.doc = "The least silence after which a node counts as dead; more where its "
-		       "reports come unevenly. A connection that breaks counts at once."},
+		       "reports come unevenly, up to ten times that or 5s. A connection that "
+		       "breaks counts at once."},
 	{.name = "prepare",
 		.type = WEIR_PARAM_DURATION,
 		.default_text = "60s",

@@ -174,9 +174,10 @@ static void take_inbox(struct controller *c)
 static void note_time(struct controller *c, int64_t now_ns, int64_t wall_ns)
 {
 	int64_t late_ns = now_ns - c->now_ns - c->config.heartbeat_ns;
-	if (c->now_ns != 0 && late_ns > 0)
-		membership_late(c, late_ns);
+	bool first = c->now_ns == 0;
 	c->now_ns = now_ns;
+	if (!first && late_ns > 0)
+		membership_late(c, late_ns);
 	c->wall_ns = wall_ns;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "control/controller.h"
+#include "control/jitter.h"
 #include "control/message.h"
 
 enum { REASON_BYTES = 256, WAITERS_MAX = 4, EVENTS_MAX = 512, PEERS_MAX = 4096 };
@@ -30,24 +31,28 @@ struct part {
 	uint64_t number;  // of the last one
 	int64_t moved_ns; // when its progress last grew
 	bool hung;        // too long ago
+	uint32_t place;   // the participant, as last found
 };
+
+enum { SEAT_BITS = 13 }; // of a peer's number, hashed
 
 enum node_state { NODE_UNKNOWN, NODE_JOINING, NODE_ALIVE, NODE_DEAD };
 
 struct node {
+	// What every step looks at comes first, in one cache line.
 	struct entry entry;
-	Weir__NodeRecord *record;
 	enum node_state state;
-	char reason[REASON_BYTES]; // of being dead
 	bool leaving;
 	bool look;     // its parts are to be swept
 	uint64_t peer; // 0: not connected
-	uint64_t number;
 	int64_t heard_ns;
-	int64_t interval_ns, deviation_ns; // between reports, smoothed
-	int64_t swept_ns;                  // when its parts were last looked at for progress
+	int64_t swept_ns; // when its parts were last looked at for progress
+	Weir__NodeRecord *record;
+	struct jitter reports, moves; // of its reports, and of its parts' progress
+	uint64_t number;
 	struct part *parts;
 	uint32_t part_count;
+	char reason[REASON_BYTES]; // of being dead
 };
 
 struct waiter {
@@ -56,10 +61,10 @@ struct waiter {
 
 // What this leader knows of a participant, beyond the record.
 struct standing {
-	bool heard;     // it told of its part, welcomed in this term: it obeys no older leader
-	bool listed;    // another one was told that it is lost
-	bool published; // its own output and what it took over
-	bool lost;      // decided, or written; for good
+	bool heard;         // it told of its part, welcomed in this term: it obeys no older leader
+	bool listed;        // another one was told that it is lost
+	bool published;     // its own output and what it took over
+	bool lost;          // decided, or written; for good
 	bool gone, certain; // at the last look; not only silent
 	int64_t lost_at;
 	char why[REASON_BYTES]; // gone
@@ -124,7 +129,8 @@ struct controller {
 	int64_t leading_since_ns;
 	struct node **nodes; // by name
 	uint32_t node_count;
-	struct job_entry **jobs; // in the order of their submission
+	struct node *seats[1 << SEAT_BITS]; // by hashed peer, whoever was found there last
+	struct job_entry **jobs;            // in the order of their submission
 	uint32_t job_count;
 	struct inbox_item *inbox;
 	uint32_t inbox_count, inbox_room;
@@ -160,6 +166,10 @@ void membership_closed(struct controller *c, uint64_t peer, const char *why);
 void membership_settled(struct controller *c, struct node *node);
 void membership_step(struct controller *c);
 void membership_late(struct controller *c, int64_t late_ns);
+// Its part has gone on, after so long.
+void membership_moved(struct controller *c, struct node *node, int64_t after_ns);
+// The silence after which the node counts as dead, as things are.
+int64_t membership_silence_ns(const struct controller *c, const struct node *node);
 uint64_t controller_incarnation(struct controller *c);
 
 // parts.c: of jobs on nodes
@@ -181,7 +191,9 @@ void jobs_look_at(struct controller *c, const struct node *node);
 
 // takeover.c: participants that are gone, and jobs that go on without them
 void takeover_settled(struct controller *c, struct job_entry *job);
-void takeover_heard(struct controller *c, const struct node *node, const Weir__Part *told);
+// `place`: which participant it was last time.
+void takeover_heard(struct controller *c, const struct node *node, const Weir__Part *told,
+	uint32_t *place);
 // Find who is gone, and have the others go on without.  Returns false if they cannot; `why` says
 // it, MESSAGE_TEXT_MAX. Whoever is gone while the job publishes is left to the caller then.
 bool takeover_look(struct controller *c, struct job_entry *job, char *why);

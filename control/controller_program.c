@@ -125,6 +125,7 @@ static int run(struct controller_process *p)
 	if (loop_add(p->loop, step, p) < 0)
 		return fail(p, PROCESS_FAILED, "the event loop is full");
 	process_say("weir-controller", p->file.name, "serves %s", p->file.address);
+	process_run_first();
 	loop_run(p->loop);
 	controller_resign(p->controller);
 	p->resign_until_ns = clock_now_ns() + RESIGN_ROUNDS_NS;

@@ -1,6 +1,8 @@
 // Which nodes there are, under which incarnation, and which of them live. A connection that breaks
 // is certain and acted on at once; silence is suspected by a threshold that follows the jitter of
-// a node's reports; a part that stops moving in a node that goes on reporting counts as silent.
+// a node's reports; a part that stops moving in a node that goes on reporting counts as silent, by
+// a threshold of its own. Time in which this controller did not run, or in which the node says that
+// its workers had no core, counts for nothing.
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +10,12 @@
 #include "control/controller_parts.h"
 #include "numa/assert.h"
 
-enum { JITTER_FACTOR = 8, SMOOTH_INTERVAL = 8, SMOOTH_DEVIATION = 4, THRESHOLDS_MAX = 10 };
+// However uneven: a threshold grows to THRESHOLDS_MAX times what is configured or to THRESHOLD_NS,
+// and workers without a core are waited for so long, or STARVED_NS.
+enum { THRESHOLDS_MAX = 10, MOVE_SILENCES = 2 };
+#define SEAT_HASH 0x9E3779B97F4A7C15ULL
+#define THRESHOLD_NS 5000000000LL
+#define STARVED_NS 15000000000LL
 
 // Incarnations carry the term in their upper half, so that they only grow, whoever leads.
 uint64_t controller_incarnation(struct controller *c)
@@ -17,32 +24,53 @@ uint64_t controller_incarnation(struct controller *c)
 	return c->term << 32 | ++c->counter;
 }
 
+// Most who speak are nodes, and as a rule the one that spoke from there before.
 static struct node *node_of(struct controller *c, uint64_t peer)
 {
-	for (uint32_t i = 0; i < c->node_count; i++)
+	struct node **seat = &c->seats[(peer * SEAT_HASH) >> (64 - SEAT_BITS)];
+	for (uint32_t i = 0; (!*seat || (*seat)->peer != peer) && i < c->node_count; i++)
 		if (c->nodes[i]->peer == peer)
-			return c->nodes[i];
-	return NULL;
+			*seat = c->nodes[i];
+	return *seat && (*seat)->peer == peer ? *seat : NULL;
 }
 
-static int64_t silence_ns(const struct controller *c, const struct node *node)
+static int64_t most_ns(const struct controller *c, int64_t floor_ns)
 {
-	int64_t least = c->config.silence_ns;
-	int64_t wanted = node->interval_ns + JITTER_FACTOR * node->deviation_ns;
-	if (wanted < least)
-		return least;
-	return wanted < THRESHOLDS_MAX * least ? wanted : THRESHOLDS_MAX * least;
+	int64_t most = THRESHOLDS_MAX * c->config.silence_ns;
+	return most > floor_ns ? most : floor_ns;
 }
 
-static void heard(struct controller *c, struct node *node)
+int64_t membership_silence_ns(const struct controller *c, const struct node *node)
 {
-	int64_t interval = c->now_ns - node->heard_ns;
-	int64_t off = interval - node->interval_ns;
+	return jitter_limit(&node->reports, c->now_ns, c->config.silence_ns,
+		most_ns(c, THRESHOLD_NS));
+}
+
+static int64_t stillness_ns(const struct controller *c, const struct node *node)
+{
+	return jitter_limit(&node->moves, c->now_ns, MOVE_SILENCES * c->config.silence_ns,
+		MOVE_SILENCES * most_ns(c, THRESHOLD_NS));
+}
+
+// What is said at once, because something changed, says nothing about jitter.
+static bool is_regular(const struct controller *c, int64_t interval_ns)
+{
+	return interval_ns >= c->config.heartbeat_ns / 2;
+}
+
+static void heard(struct controller *c, struct node *node, int64_t late_ns)
+{
+	int64_t interval_ns = c->now_ns - node->heard_ns;
 	node->heard_ns = c->now_ns;
-	if (interval < c->config.heartbeat_ns / 2) // said at once, because something changed
-		return;
-	node->interval_ns += off / SMOOTH_INTERVAL;
-	node->deviation_ns += ((off < 0 ? -off : off) - node->deviation_ns) / SMOOTH_DEVIATION;
+	if (is_regular(c, interval_ns))
+		jitter_note(&node->reports, c->now_ns, interval_ns);
+	jitter_delayed(&node->reports, c->now_ns, late_ns);
+}
+
+void membership_moved(struct controller *c, struct node *node, int64_t after_ns)
+{
+	if (node->state == NODE_ALIVE && is_regular(c, after_ns))
+		jitter_note(&node->moves, c->now_ns, after_ns);
 }
 
 static void die(struct controller *c, struct node *node, const char *why)
@@ -63,14 +91,17 @@ static void welcome(struct controller *c, struct node *node)
 	body.incarnation = node->record->incarnation;
 	body.heartbeat_ns = (uint64_t)c->config.heartbeat_ns;
 	body.silence_ns = (uint64_t)c->config.silence_ns;
+	body.lease_ns = (uint64_t)c->config.lease_ns;
 	message.term = c->term;
 	message.body_case = WEIR__MESSAGE__BODY_WELCOME;
 	message.welcome = &body;
 	message_send(c->config.bus, node->peer, &message);
 	node->state = NODE_ALIVE;
 	node->heard_ns = c->now_ns;
-	node->interval_ns = c->config.heartbeat_ns;
-	node->deviation_ns = 0;
+	if (node->reports.interval_ns == 0) { // else its host is as crowded as it was
+		jitter_begin(&node->reports, c->config.heartbeat_ns);
+		jitter_begin(&node->moves, c->config.heartbeat_ns);
+	}
 	node->look = true;
 	events_add(c, "node %s joined, incarnation %" PRIx64 ", %u worker%s", node->record->name,
 		node->record->incarnation, node->record->workers,
@@ -146,6 +177,7 @@ static void take_connection(struct controller *c, struct node *node, uint64_t pe
 		node->parts[i].commands = 0;
 		node->parts[i].number = 0;
 		node->parts[i].losses_room = 0;
+		node->parts[i].moved_ns = c->now_ns;
 	}
 }
 
@@ -186,7 +218,7 @@ void membership_report(struct controller *c, uint64_t peer, const Weir__Report *
 	struct node *node = node_of(c, peer);
 	if (!node || node->state != NODE_ALIVE)
 		return;
-	heard(c, node);
+	heard(c, node, report->late_ns < INT64_MAX / 8 ? (int64_t)report->late_ns : 0);
 	if (report->leaving && !node->leaving) {
 		events_add(c, "node %s leaves", node->record->name);
 		node->leaving = true;
@@ -208,17 +240,35 @@ void membership_closed(struct controller *c, uint64_t peer, const char *why)
 		node->state = NODE_UNKNOWN;
 }
 
+// One that has to give up the leader before and find this one gets the time for that.
+static int64_t unknown_ns(const struct controller *c)
+{
+	int64_t silence_ns = c->config.silence_ns;
+	return c->config.lease_ns > 2 * silence_ns ? c->config.lease_ns + silence_ns
+						   : 3 * silence_ns;
+}
+
 static void check_silence(struct controller *c, struct node *node)
 {
 	char why[REASON_BYTES];
-	int64_t since_ns = node->state == NODE_UNKNOWN ? c->leading_since_ns : node->heard_ns;
-	int64_t silent_ns = c->now_ns - since_ns;
-	// One that has to find a new leader first gets the time for that.
-	int64_t limit_ns = silence_ns(c, node) * (node->state == NODE_UNKNOWN ? 3 : 1);
+	bool unknown = node->state == NODE_UNKNOWN;
+	if (!unknown && c->now_ns - node->heard_ns <= c->config.silence_ns)
+		return; // of all nodes, at every step
+	int64_t silent_ns = c->now_ns - (unknown ? c->leading_since_ns : node->heard_ns);
+	int64_t limit_ns = unknown ? unknown_ns(c) : membership_silence_ns(c, node);
 	if (silent_ns <= limit_ns)
 		return;
 	snprintf(why, sizeof(why), "nothing heard for %" PRId64 " ms", silent_ns / 1000000);
 	die(c, node, why);
+}
+
+// For how long a part has not gone on though it could have.
+static int64_t still_ns(const struct controller *c, const struct part *part)
+{
+	int64_t starved_ns = most_ns(c, STARVED_NS);
+	if (part->told->starved_ns < (uint64_t)starved_ns)
+		starved_ns = (int64_t)part->told->starved_ns;
+	return c->now_ns - part->moved_ns - starved_ns;
 }
 
 // A part that is running moves, even without input.
@@ -230,7 +280,7 @@ static void check_progress(struct controller *c, struct node *node)
 	for (uint32_t i = 0; i < node->part_count; i++) {
 		struct part *part = &node->parts[i];
 		bool hung = part->told->state == WEIR__PART_STATE__PART_RUNNING &&
-			c->now_ns - part->moved_ns > 2 * silence_ns(c, node);
+			still_ns(c, part) > stillness_ns(c, node);
 		if (hung && !part->hung)
 			node->look = true;
 		part->hung = hung;
@@ -270,12 +320,16 @@ void membership_step(struct controller *c)
 	}
 }
 
+// Nodes may share this host, or one like it; but of a long pause only so much is likely theirs.
 void membership_late(struct controller *c, int64_t late_ns)
 {
+	int64_t theirs_ns = late_ns < c->config.silence_ns ? late_ns : c->config.silence_ns;
 	c->leading_since_ns += late_ns;
 	for (uint32_t i = 0; i < c->node_count; i++) {
 		struct node *node = c->nodes[i];
 		node->heard_ns += late_ns;
+		jitter_delayed(&node->reports, c->now_ns, theirs_ns);
+		jitter_delayed(&node->moves, c->now_ns, theirs_ns);
 		for (uint32_t k = 0; k < node->part_count; k++)
 			node->parts[k].moved_ns += late_ns;
 	}

@@ -243,7 +243,8 @@ static bool body_check(const Weir__Message *m)
 	case WEIR__MESSAGE__BODY_WELCOME:
 		return m->welcome->heartbeat_ns >= 1000000 &&
 			m->welcome->heartbeat_ns < 1ULL << 40 &&
-			m->welcome->silence_ns >= 1000000 && m->welcome->silence_ns < 1ULL << 40;
+			m->welcome->silence_ns >= 1000000 && m->welcome->silence_ns < 1ULL << 40 &&
+			m->welcome->lease_ns < 1ULL << 40;
 	case WEIR__MESSAGE__BODY_REDIRECT:
 		return is_line(m->redirect->address) && is_line(m->redirect->reason);
 	case WEIR__MESSAGE__BODY_REPORT:

@@ -178,6 +178,7 @@ static int run(struct node_process *p)
 	p->agent = agent_create(&config);
 	if (loop_add(p->loop, step, p) < 0)
 		return fail(p, PROCESS_FAILED, "the event loop is full");
+	process_run_first();
 	loop_run(p->loop);
 	process_say("weir-node", p->file.name, "leaves; once more ends it at once");
 	agent_leave(p->agent);

@@ -58,13 +58,20 @@ static void keep_figures(Weir__Part *told, Weir__Part *before)
 static bool take_part(struct controller *c, struct node *node, const Weir__Part *told)
 {
 	struct part *part = node_part(node, told->job, told->incarnation);
-	takeover_heard(c, node, told);
+	uint32_t place = part ? part->place : 0;
+	takeover_heard(c, node, told, &place);
 	if (!part) {
-		append(node, record_copy(told))->moved_ns = c->now_ns;
+		part = append(node, record_copy(told));
+		part->moved_ns = c->now_ns;
+		part->place = place;
 		return true;
 	}
+	part->place = place;
 	Weir__Part *before = part->told;
 	bool changed = before->state != told->state || before->n_lost != told->n_lost;
+	bool running = before->state == WEIR__PART_STATE__PART_RUNNING;
+	if (running && before->progress != told->progress)
+		membership_moved(c, node, c->now_ns - part->moved_ns);
 	if (changed || before->progress != told->progress)
 		part->moved_ns = c->now_ns;
 	part->told = record_copy(told);

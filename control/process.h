@@ -11,6 +11,10 @@ enum { PROCESS_DONE = 0, PROCESS_FAILED = 1, PROCESS_USE = 2 };
 uint64_t process_boot(void);
 int64_t process_wall_ns(void); // since 1970
 
+// Have the calling thread run before those of other programs, where the system lets it (root,
+// CAP_SYS_NICE), so that heartbeats are in time on a busy host too. What it starts is ordinary.
+void process_run_first(void);
+
 // Hold a folder of one's own, made if it is not there, until the process ends.
 // Returns 0, or -errno with one line in ret_why.
 int process_hold_folder(const char *path, char ret_why[BUS_WHY_BYTES]);

@@ -101,6 +101,16 @@ static void give_back(struct controller *c)
 	}
 }
 
+static bool is_anything_dirty(const struct controller *c)
+{
+	bool dirty = false;
+	for (uint32_t i = 0; i < c->node_count && !dirty; i++)
+		dirty = c->nodes[i]->entry.dirty;
+	for (uint32_t i = 0; i < c->job_count && !dirty; i++)
+		dirty = c->jobs[i]->entry.dirty;
+	return dirty;
+}
+
 void registry_step(struct controller *c)
 {
 	struct meta *meta = c->config.meta;
@@ -110,12 +120,13 @@ void registry_step(struct controller *c)
 		registry_ask(c, ASK_LOAD, meta->ops->list(meta, ++c->request, "weir/", c->now_ns));
 		return;
 	}
+	if (!is_anything_dirty(c))
+		return;
 	struct write *w = calloc(1, sizeof(*w));
 	VERIFY(w);
 	gather(c, w);
 	const struct meta_txn txn = {w->compares, w->compare_count, w->puts, w->put_count};
-	if (w->put_count > 0 &&
-		!registry_ask(c, ASK_WRITE, meta->ops->txn(meta, ++c->request, &txn, c->now_ns)))
+	if (!registry_ask(c, ASK_WRITE, meta->ops->txn(meta, ++c->request, &txn, c->now_ns)))
 		give_back(c);
 	for (uint32_t i = 0; i < w->put_count; i++)
 		free((void *)w->puts[i].value);
@@ -275,6 +286,7 @@ void registry_forget(struct controller *c)
 		job_entry_free(c->jobs[i]);
 	c->node_count = 0;
 	c->job_count = 0;
+	memset(c->seats, 0, sizeof(c->seats));
 }
 
 static const char *name_in(const char *key, const char *folder)

@@ -101,6 +101,8 @@ static void fill_node(struct controller *c, const struct node *node, Weir__NodeS
 	status->free_workers = alive ? deploy_free_workers(c, node, &first) : 0;
 	if (node->heard_ns)
 		status->silent_ns = (uint64_t)(c->now_ns - node->heard_ns);
+	if (alive)
+		status->silence_ns = (uint64_t)membership_silence_ns(c, node);
 	status->parts = calloc(node->part_count + 1, sizeof(*status->parts));
 	VERIFY(status->parts);
 	for (uint32_t i = 0; i < node->part_count && alive; i++)

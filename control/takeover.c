@@ -95,14 +95,19 @@ static void heard_of(struct job_entry *job, uint32_t index, const Weir__Part *to
 			job->standings[told->lost[i]].listed = true;
 }
 
-void takeover_heard(struct controller *c, const struct node *node, const Weir__Part *told)
+void takeover_heard(struct controller *c, const struct node *node, const Weir__Part *told,
+	uint32_t *place)
 {
 	struct job_entry *job = registry_job(c, told->job);
 	if (!job || !job->standings || job->record->incarnation != told->incarnation)
 		return;
-	for (uint32_t i = 0; i < job->record->n_participants; i++)
-		if (is_process_of(node, job->record->participants[i]))
-			heard_of(job, i, told, node->state == NODE_ALIVE);
+	uint32_t count = (uint32_t)job->record->n_participants;
+	if (*place >= count || !is_process_of(node, job->record->participants[*place]))
+		for (*place = 0; *place < count; ++*place)
+			if (is_process_of(node, job->record->participants[*place]))
+				break;
+	if (*place < count)
+		heard_of(job, *place, told, node->state == NODE_ALIVE);
 }
 
 static void find_nodes(struct controller *c, struct job_entry *job)

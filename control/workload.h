@@ -67,6 +67,7 @@ struct workload_status {
 	const char *error;  // FAILED: one line, else NULL
 	uint64_t plan_hash; // from PREPARED on: of tasks, channels, schemas and settings
 	uint64_t progress;  // grows while every worker of the part polls, idle or not
+	int64_t starved_ns; // that workers were kept from it, having no core, since it last grew
 	double seconds;     // since the start, until the end
 	uint32_t operator_count;
 	const struct report_operator *operators; // this node's share of the figures

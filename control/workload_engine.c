@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "control/job_recovery.h"
+#include "control/pulse.h"
 #include "control/replicas.h"
 #include "control/spread.h"
 #include "numa/assert.h"
@@ -46,8 +47,7 @@ struct workload_engine {
 	struct workload workload; // first: the interface
 	struct workload_engine_config config;
 	struct workload_part *parts;
-	uint64_t progress;
-	uint64_t *rounds; // by worker, when the progress was noted
+	struct pulse pulse; // of all workers
 	pthread_t thread;
 	bool stop;
 	struct workload_part *first, **last; // the queue
@@ -450,7 +450,8 @@ static void engine_status(const struct workload *workload, const struct workload
 		.state = part->owed && state == WORKLOAD_PUBLISHED ? WORKLOAD_PUBLISHING : state,
 		.error = state == WORKLOAD_FAILED ? part->error : NULL,
 		.plan_hash = state >= WORKLOAD_PREPARED ? part->plan_hash : 0,
-		.progress = w->progress,
+		.progress = w->pulse.progress,
+		.starved_ns = w->pulse.starved_ns,
 		.seconds = part->report.seconds,
 		.operator_count = part->report.operator_count,
 		.operators = part->report.operators,
@@ -490,21 +491,10 @@ static void attend(struct workload_engine *w, struct workload_part *part, int64_
 			state == ENGINE_FINISHED ? WORKLOAD_FINISHED : WORKLOAD_INTERRUPTED);
 }
 
-// Progress is made when every worker has gone round since the last.
-static void note_progress(struct workload_engine *w)
-{
-	for (uint32_t i = 0; i < w->config.worker_count; i++)
-		if (node_rounds(w->config.node, i) == w->rounds[i])
-			return;
-	for (uint32_t i = 0; i < w->config.worker_count; i++)
-		w->rounds[i] = node_rounds(w->config.node, i);
-	w->progress++;
-}
-
 static int64_t engine_step(struct workload *workload, int64_t now_ns)
 {
 	struct workload_engine *w = engine_of(workload);
-	note_progress(w);
+	pulse_look(&w->pulse, now_ns);
 	for (struct workload_part *part = w->parts; part != NULL; part = part->next)
 		attend(w, part, now_ns);
 	return w->parts == NULL ? INT64_MAX : now_ns + STEP_NS;
@@ -524,7 +514,7 @@ static void engine_destroy_workload(struct workload *workload)
 	pthread_join(w->thread, NULL);
 	pthread_cond_destroy(&w->change);
 	pthread_mutex_destroy(&w->lock);
-	free(w->rounds);
+	pulse_destroy(&w->pulse);
 	free(w);
 }
 
@@ -544,25 +534,21 @@ int workload_engine_create(const struct workload_engine_config *config,
 	struct workload **ret_workload)
 {
 	struct workload_engine *w = calloc(1, sizeof(*w));
-	uint64_t *rounds = calloc(config->worker_count, sizeof(*rounds));
-	if (w == NULL || rounds == NULL)
+	int error = -ENOMEM;
+	if (w == NULL || pulse_create(&w->pulse, config->node, config->worker_count) < 0)
 		goto err_memory;
 	w->workload.ops = &ops;
 	w->config = *config;
-	w->rounds = rounds;
 	w->last = &w->first;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->change, NULL);
-	int error = pthread_create(&w->thread, NULL, serve, w);
+	error = -pthread_create(&w->thread, NULL, serve, w);
 	if (error == 0) {
 		*ret_workload = &w->workload;
 		return 0;
 	}
-	free(rounds);
-	free(w);
-	return -error;
+	pulse_destroy(&w->pulse);
 err_memory:
-	free(rounds);
 	free(w);
-	return -ENOMEM;
+	return error;
 }

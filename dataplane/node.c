@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "dataplane/crossing.h"
 #include "numa/arena.h"
@@ -37,6 +38,7 @@ struct node_worker {
 	// worker: write (release) once it has taken them over; agent: read (acquire).
 	alignas(64) atomic_uint taken;
 	atomic_uint_fast64_t rounds; // worker: write; agent: read (relaxed, it only grows)
+	atomic_int tid;              // worker: write once; agent: read (relaxed, a name)
 };
 
 struct node {
@@ -178,6 +180,7 @@ static void *worker_main(void *argument)
 	char name[16];
 	snprintf(name, sizeof(name), "weir-worker-%u", w->index);
 	pthread_setname_np(pthread_self(), name); // for top -H and the like
+	atomic_store_explicit(&w->tid, gettid(), memory_order_relaxed);
 	pin_thread((unsigned)w->cpu);
 	bool registered = join_eal();
 	if (config->on_worker != NULL)
@@ -302,6 +305,11 @@ void node_detach(struct node *node, uint32_t worker, struct worker *share)
 uint64_t node_rounds(const struct node *node, uint32_t worker)
 {
 	return atomic_load_explicit(&node->workers[worker].rounds, memory_order_relaxed);
+}
+
+int node_thread(const struct node *node, uint32_t worker)
+{
+	return atomic_load_explicit(&node->workers[worker].tid, memory_order_relaxed);
 }
 
 uint64_t node_gaps(const struct node *node, uint32_t worker, const struct node_gap **ret_gaps)

@@ -42,6 +42,9 @@ void node_detach(struct node *node, uint32_t worker, struct worker *share);
 // How often the worker has gone round, busy or idle; one that stands still is hung.
 uint64_t node_rounds(const struct node *node, uint32_t worker);
 
+// The worker's thread, as gettid() names it; 0: it has not begun.
+int node_thread(const struct node *node, uint32_t worker);
+
 // Gaps of over NODE_GAP_NS between two readings of a worker's clock, in order; once stopped.
 // Returns how many there were; at most NODE_GAPS_MAX are kept in *ret_gaps.
 uint64_t node_gaps(const struct node *node, uint32_t worker, const struct node_gap **ret_gaps);

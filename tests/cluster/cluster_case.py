@@ -38,6 +38,8 @@ def run(*command):
 
 
 class ClusterCase(unittest.TestCase):
+    detect = ""  # of the controller's file
+
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="weir-jobs-")
         self.addCleanup(shutil.rmtree, self.folder)
@@ -68,7 +70,7 @@ class ClusterCase(unittest.TestCase):
 
     def control(self):
         self.write("ctl.yaml", f"version: 1\nname: ctl\nlisten: ['{self.address}']\n"
-                               f"metadata: {{journal: {self.path('journal')}}}\n")
+                               f"metadata: {{journal: {self.path('journal')}}}\n{self.detect}")
         self.start("ctl", "weir-controller", "ctl.yaml")
 
     def cluster(self, names, more="", wait="yield"):

@@ -20,6 +20,7 @@
 #include "tests/sim/files.h"
 #include "tests/sim/model.h"
 #include "tests/sim/replicas.h"
+#include "tests/sim/scale.h"
 #include "tests/sim/takeover.h"
 #include "tests/sim/transport.h"
 #include "tests/sim/world.h"
@@ -27,6 +28,7 @@
 enum { PROCESSES_MAX = 64, SEED_SECONDS_MAX = 120 };
 enum { EAL_BYTES = 256 << 20 };
 enum { CHILD_BROKEN = 2, CHILD_DIED = 3 };
+enum { SIZES_MAX = 8 };
 
 struct options {
 	uint64_t first, last;
@@ -34,6 +36,8 @@ struct options {
 	bool until; // the first violation
 	bool (*run)(uint64_t seed, bool verbose);
 	uint32_t processes;
+	bool scale;
+	uint32_t sizes[SIZES_MAX], size_count;
 };
 
 static void print_row(const char *what, const struct rows *rows, size_t i)
@@ -271,6 +275,34 @@ static bool run_all(const struct options *o)
 	return broken;
 }
 
+static void parse_sizes(struct options *o, const char *text, struct argp_state *state)
+{
+	char *end = (char *)text;
+	o->size_count = 0;
+	do {
+		uint64_t nodes = strtoull(end, &end, 10);
+		if (nodes < 2 || nodes > SCALE_NODES_MAX || nodes % 2 != 0 ||
+			o->size_count == SIZES_MAX)
+			argp_error(state, "--nodes: %s: give up to %d even numbers of up to %d",
+				text, SIZES_MAX, SCALE_NODES_MAX);
+		o->sizes[o->size_count++] = (uint32_t)nodes;
+	} while (*end++ == ',');
+	if (end[-1] != 0)
+		argp_error(state, "--nodes: %s: give numbers, as 10,100,1000", text);
+}
+
+static int run_scale(const struct options *o)
+{
+	struct scale_result results[SIZES_MAX];
+	bool good = true;
+	for (uint32_t i = 0; i < o->size_count; i++) {
+		scale_run(o->sizes[i], &results[i]);
+		good &= results[i].good;
+	}
+	scale_print(results, o->size_count);
+	return !good;
+}
+
 static error_t parse(int key, char *text, struct argp_state *state)
 {
 	struct options *o = state->input;
@@ -308,6 +340,12 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		replica_seen_create();
 		setenv("WEIR_SMALL_PAGES", "1", 1); // it fills its pools anew for every seed
 		return 0;
+	case 'l':
+		o->scale = true;
+		return 0;
+	case 'o':
+		parse_sizes(o, text, state);
+		return 0;
 	case 'f':
 		o->run = files_run_seed;
 		return 0;
@@ -341,6 +379,9 @@ int main(int argc, char **argv)
 		{"takeover", 'k', NULL, 0,
 			"How long replicas take to take over, with the time that steps took here",
 			0},
+		{"scale", 'l', NULL, 0,
+			"How far one leader goes, with the time that its steps took here", 0},
+		{"nodes", 'o', "N,…", 0, "With --scale: how many (default 10,100,1000)", 0},
 		{"verbose", 'v', NULL, 0, "Say what every seed runs", 0},
 		{0},
 	};
@@ -348,8 +389,15 @@ int main(int argc, char **argv)
 		"Run whole jobs in virtual time, each from a seed that chooses the job, the order "
 		"of steps, batch cuts, ring sizes, stalls and deaths, and check them.",
 		NULL, NULL, NULL};
-	struct options o = {.first = 1, .last = 100, .processes = 1, .run = run_seed};
+	struct options o = {.first = 1,
+		.last = 100,
+		.processes = 1,
+		.run = run_seed,
+		.sizes = {10, 100, 1000},
+		.size_count = 3};
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
+	if (o.scale)
+		return run_scale(&o);
 	progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		-1, 0);
 	VERIFY(progress != MAP_FAILED);

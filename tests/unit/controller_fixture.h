@@ -55,6 +55,7 @@ static uint32_t nodes; // that there are
 static uint64_t boots[NODES], incarnation;
 static char job[MESSAGE_NAME_MAX + 1];
 static uint32_t node_workers = 1;
+static int64_t heartbeat_ms = 200, silence_ms = 1500;
 static const char *hosts[NODES]; // NULL: the node's name
 
 static struct key *key_of(const char *name)
@@ -288,8 +289,8 @@ static void lead(void)
 		.meta = &store.meta,
 		.kinds = weir_operators,
 		.lease_ns = 2000 * MS,
-		.heartbeat_ns = 200 * MS,
-		.silence_ns = 1500 * MS,
+		.heartbeat_ns = heartbeat_ms * MS,
+		.silence_ns = silence_ms * MS,
 		.prepare_ns = 10000 * MS,
 		.ended_max = 8};
 	controller = controller_create(&config);

@@ -42,6 +42,7 @@ struct process {
 	struct agent *agent;
 	bool meta_cut;        // it cannot reach metadata
 	bool tainted;         // its workers hang
+	int64_t starved_ns;   // since when its workers have no core; 0: they have
 	int64_t disturbed_ns; // when something last happened to it that may make it look dead
 };
 
@@ -91,6 +92,7 @@ struct shadow {
 	bool failed[NODES_MAX];        // its part has
 	bool begun[NODES_MAX];         // its replica has
 	bool alone[NODES_MAX];
+	bool lost[NODES_MAX];            // as last written; the record may be gone by now
 	bool told[NODES_MAX][NODES_MAX]; // participant: that the second is lost
 };
 
@@ -128,7 +130,8 @@ struct cluster {
 	bool faults; // they still happen
 	bool ending; // the world is being taken down
 	uint32_t fault_count;
-	int64_t delay_ns; // of messages, at most
+	int64_t delay_ns;                // of messages, at most
+	void (*wake)(struct process *p); // whose processes are stepped elsewhere; NULL: here
 	uint64_t term_boots[LEDGER_TERMS_MAX];
 	struct published *published;
 	size_t published_count;
@@ -191,6 +194,9 @@ struct shadow *shadow_of(const struct cluster *c, const char *job);
 struct shadow *shadow_prepare(struct cluster *c, const struct workload_request *request);
 void shadow_lose(struct cluster *c, struct shadow *s, uint32_t participant, uint32_t lost,
 	bool alone);
+// Whether the job went on without a process, by its record, which may be gone.
+bool shadow_is_without(const struct cluster *c, const char *job, uint64_t incarnation,
+	uint32_t process);
 // Whether a participant has all it needs to come to its end.
 bool shadow_may_end(const struct cluster *c, const struct shadow *s, uint32_t participant);
 void shadow_write(struct cluster *c, const Weir__JobRecord *was, const Weir__JobRecord *is);

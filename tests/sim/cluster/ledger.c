@@ -189,6 +189,7 @@ void ledger_publish(struct cluster *c, const struct process *p, const char *job,
 	Weir__JobRecord *record = ledger_job(c, job);
 	bool good = record && record->incarnation == incarnation &&
 		(record->state == WEIR__JOB_STATE__JOB_PUBLISHING || is_without(record, p));
+	good |= !record && shadow_is_without(c, job, incarnation, p->index);
 	if (!good)
 		cluster_violate(c, "job %s published on %s in state %d", job, p->name,
 			record ? (int)record->state : -1);

@@ -123,6 +123,16 @@ void shadow_lose(struct cluster *c, struct shadow *s, uint32_t participant, uint
 	check_owners(c, s);
 }
 
+bool shadow_is_without(const struct cluster *c, const char *job, uint64_t incarnation,
+	uint32_t process)
+{
+	const struct shadow *s = shadow_of(c, job);
+	bool without = false;
+	for (uint32_t i = 0; s && s->incarnation == incarnation && i < s->count && !without; i++)
+		without = s->lost[i] && s->processes[i] == process;
+	return without;
+}
+
 // Its replica acknowledges, or it need not; and all that feed it are there, or their replicas are.
 bool shadow_may_end(const struct cluster *c, const struct shadow *s, uint32_t participant)
 {
@@ -186,7 +196,16 @@ static void check_failure(struct cluster *c, const struct shadow *s, const Weir_
 		cluster_violate(c, "job %s failed, and had replicas: %s", is->id, is->error);
 }
 
-static void check_lost(struct cluster *c, const struct shadow *s, const Weir__JobRecord *was,
+// Nobody is given up who lives and was never cut off, only because its workers have no core.
+static void check_reasons(struct cluster *c, const struct shadow *s, const bool *lost)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		if (lost[i] && !s->lost[i] && !is_disturbed(c, s, i))
+			cluster_violate(c, "job %s: %s was given up, and nothing was wrong with it",
+				s->job, c->processes[s->processes[i]].name);
+}
+
+static void check_lost(struct cluster *c, struct shadow *s, const Weir__JobRecord *was,
 	const Weir__JobRecord *is)
 {
 	bool lost[NODES_MAX], any = false;
@@ -200,6 +219,8 @@ static void check_lost(struct cluster *c, const struct shadow *s, const Weir__Jo
 			cluster_violate(c, "job %s: another successor for %s", is->id,
 				is->participants[i]->node);
 	}
+	check_reasons(c, s, lost);
+	memcpy(s->lost, lost, sizeof(s->lost[0]) * s->count);
 	if (any && !is_outlived(s, lost))
 		cluster_violate(c, "job %s goes on without those it cannot do without", is->id);
 	if (any && is->state < WEIR__JOB_STATE__JOB_RUNNING)

@@ -146,13 +146,19 @@ static void work_discard(struct workload *workload, struct workload_part *part)
 	free(part);
 }
 
+static int64_t starved_ns_of(const struct process *p)
+{
+	return p->starved_ns == 0 ? 0 : p->cluster->time.now_ns - p->starved_ns;
+}
+
 static void work_status(const struct workload *workload, const struct workload_part *part,
 	struct workload_status *ret_status)
 {
 	*ret_status = (struct workload_status){.state = part->state,
 		.error = part->error,
 		.plan_hash = part->plan_hash,
-		.progress = part->progress};
+		.progress = part->progress,
+		.starved_ns = starved_ns_of(((const struct sim_work *)workload)->process)};
 	if (part->state < WORKLOAD_PREPARED)
 		return;
 	ret_status->lost_count = part->lost_count;
@@ -190,7 +196,8 @@ static int64_t work_step(struct workload *workload, int64_t now_ns)
 	struct sim_work *w = (struct sim_work *)workload;
 	int64_t next_ns = INT64_MAX;
 	for (struct workload_part *part = w->parts; part; part = part->next) {
-		if (w->process->tainted && part->state == WORKLOAD_RUNNING)
+		if ((w->process->tainted || w->process->starved_ns != 0) &&
+			part->state == WORKLOAD_RUNNING)
 			continue;
 		if (part->until_ns <= now_ns)
 			advance(w->process, part);

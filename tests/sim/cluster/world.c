@@ -54,7 +54,10 @@ static void step_at(struct process *p, int64_t at_ns)
 
 void process_wake(struct process *p)
 {
-	step_at(p, p->cluster->time.now_ns);
+	if (p->cluster->wake)
+		p->cluster->wake(p);
+	else
+		step_at(p, p->cluster->time.now_ns);
 }
 
 static void step(void *owner, void *argument)
@@ -81,6 +84,7 @@ static void start(struct process *p)
 		return;
 	p->up = true;
 	p->paused = p->meta_cut = p->tainted = p->step_asked = p->leaving = false;
+	p->starved_ns = 0;
 	p->boot = ++c->boot_next;
 	say(c, "%s starts", p->name);
 	if (p->role == ROLE_CONTROLLER) {
@@ -177,6 +181,12 @@ static void resume(void *owner, void *argument)
 	p->disturbed_ns = p->cluster->time.now_ns;
 }
 
+// No reason to take it for dead.
+static void feed(void *owner, void *argument)
+{
+	((struct process *)owner)->starved_ns = 0;
+}
+
 static int64_t later(struct cluster *c, uint64_t least_ms, uint64_t most_ms)
 {
 	return c->time.now_ns + (int64_t)random_in(&c->random, least_ms, most_ms) * MS;
@@ -204,7 +214,7 @@ static void partition(struct cluster *c)
 static void fault_process(struct cluster *c, struct process *p)
 {
 	bool silent = random_chance(&c->random, 300);
-	switch (random_in(&c->random, 0, 3)) {
+	switch (random_in(&c->random, 0, 4)) {
 	case 0:
 	case 1:
 		crash(p, silent);
@@ -216,6 +226,12 @@ static void fault_process(struct cluster *c, struct process *p)
 		say(c, "%s sleeps", p->name);
 		p->paused = true;
 		vtime_at(&c->time, later(c, 10, 8000), wake_up, p, NULL);
+		break;
+	case 3:
+		say(c, "%s gets no core for its workers", p->name);
+		if (p->starved_ns == 0)
+			p->starved_ns = c->time.now_ns;
+		vtime_at(&c->time, later(c, 10, 9000), feed, p, NULL);
 		break;
 	default:
 		say(c, "%s hangs, or is cut from metadata", p->name);
@@ -287,6 +303,7 @@ static void calm(struct cluster *c)
 		start(p);
 		wake_up(p, NULL);
 		p->meta_cut = p->tainted = false;
+		p->starved_ns = 0;
 		p->disturbed_ns = c->time.now_ns;
 	}
 }
