@@ -64,7 +64,8 @@ static bool take_part(struct controller *c, struct node *node, const Weir__Part 
 		return true;
 	}
 	Weir__Part *before = part->told;
-	bool changed = before->state != told->state || before->n_lost != told->n_lost;
+	bool changed = before->state != told->state || before->n_lost != told->n_lost ||
+		before->n_admitted != told->n_admitted || before->n_repaired != told->n_repaired;
 	if (changed || before->progress != told->progress)
 		part->moved_ns = c->now_ns;
 	part->told = record_copy(told);

@@ -413,14 +413,14 @@ static void engine_publish_part(struct workload *workload, struct workload_part 
 }
 
 static void engine_lose_part(struct workload *workload, struct workload_part *part, uint32_t lost,
-	bool alone)
+	uint64_t successor, bool alone)
 {
 	enum workload_state state = state_of(part);
 	const struct workload_participant *p = &part->request.participants[lost];
 	bool known = false;
 	if (state < WORKLOAD_PREPARED || state > WORKLOAD_PUBLISHED)
 		return;
-	engine_lose(part->engine, p->first_worker, p->workers, p->successor, alone);
+	engine_lose(part->engine, p->first_worker, p->workers, successor, alone);
 	for (uint32_t i = 0; i < part->lost_count; i++)
 		known |= part->lost[i] == lost;
 	if (known)

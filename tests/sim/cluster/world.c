@@ -8,7 +8,7 @@
 #include "numa/assert.h"
 #include "tests/sim/cluster/cluster.h"
 
-enum { FAULTS_MS = 30000, CALM_MS = 120000, TICK_MS = 20 };
+enum { FAULTS_MS = 30000, CALM_MS = 400000, TICK_MS = 20 };
 
 static const char *const controller_names[] = {"c0", "c1", "c2"};
 
@@ -101,7 +101,7 @@ static void start(struct process *p)
 			.host = p->name,
 			.rack = p->index % 2 ? "odd" : "even",
 			.boot = p->boot,
-			.workers = 2,
+			.workers = SIM_WORKERS,
 			.controllers = controller_names,
 			.controller_count = c->controllers,
 			.bus = sim_bus_create(p),
@@ -356,8 +356,11 @@ bool cluster_run_seed(uint64_t seed, bool verbose)
 		run_until(c, c->time.now_ns + 100 * MS);
 	if (!c->violated && why)
 		cluster_violate(c, "%d s after the last fault %s", CALM_MS / 1000, why);
-	say(c, "%u faults, %u jobs ended, %u of them well, %u without a node", c->fault_count,
-		c->ended_count, c->finished_count, c->taken_over);
+	say(c,
+		"%u faults, %u jobs ended, %u of them well, %u without a node; %u new replicas, "
+		"%u given up",
+		c->fault_count, c->ended_count, c->finished_count, c->taken_over, c->repaired,
+		c->given_up);
 	bool good = !c->violated;
 	destroy(c);
 	free(c);
