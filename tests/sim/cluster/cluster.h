@@ -158,6 +158,7 @@ __attribute__((format(printf, 2, 3))) void cluster_violate(struct cluster *c, co
 	...);
 void process_wake(struct process *p); // have it stepped soon
 bool process_runs(const struct process *p);
+void world_strike(struct cluster *c, uint32_t process); // have a fault befall it soon
 
 // bus.c
 struct bus *sim_bus_create(struct process *p);
@@ -179,6 +180,7 @@ struct workload *sim_work_create(struct process *p);
 void sim_work_destroy(struct process *p);
 uint32_t sim_work_parts(const struct process *p);
 bool sim_work_has(const struct process *p, const char *job);
+bool sim_work_runs(const struct process *p, const char *job); // its part is not at its end
 // Whether its part, if there is one, gives all that the new holder of a place needs.
 bool sim_work_repaired(const struct process *p, const char *job, uint32_t place, uint64_t boot);
 

@@ -219,8 +219,11 @@ static bool has_spare(const struct cluster *c, const Weir__JobRecord *job, uint3
 static bool lacks_one(const struct cluster *c, const struct shadow *s)
 {
 	Weir__JobRecord *job = ledger_job(c, s->job);
-	bool lacks = false;
-	for (uint32_t i = 0; job && i < job->n_participants && !lacks; i++)
+	bool lacks = false, all_run = job && job->state == WEIR__JOB_STATE__JOB_RUNNING;
+	for (uint32_t i = 0; all_run && i < job->n_participants; i++)
+		all_run = job->participants[i]->lost ||
+			sim_work_runs(&c->processes[s->processes[i]], s->job);
+	for (uint32_t i = 0; all_run && i < job->n_participants && !lacks; i++)
 		lacks = job->participants[i]->lost && job->state == WEIR__JOB_STATE__JOB_RUNNING &&
 			!job->interrupt && has_spare(c, job, i);
 	record_free(job);
@@ -374,6 +377,8 @@ static void take_repair(struct cluster *c, struct shadow *s, const Weir__JobReco
 		return;
 	s->boot = is->repair_incarnation;
 	s->boot_term = is->term;
+	if (s->boot != 0 && c->faults && random_chance(&c->random, 300))
+		world_strike(c, s->processes[random_in(&c->random, 0, s->count - 1)]);
 	memset(s->told_new, 0, sizeof(s->told_new));
 	for (uint32_t i = 0; i < s->count; i++)
 		if (is->participants[i]->repair)

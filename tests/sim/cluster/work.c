@@ -16,7 +16,8 @@ struct workload_part {
 	int64_t until_ns; // of the state, INT64_MAX: it stays
 	const char *error;
 	struct shadow *shadow;
-	uint64_t repair; // boot of the replica that it is, 0: of none
+	uint64_t repair;         // boot of the replica that it is, 0: of none
+	uint32_t first, workers; // of the node's
 	uint32_t self, lost_count, admitted_count, repaired_count;
 	uint32_t lost[NODES_MAX], admitted[NODES_MAX], repaired[NODES_MAX];
 	struct admission { // by participant
@@ -63,6 +64,16 @@ static void plan_replicas(struct workload_part *part, uint32_t count)
 	}
 }
 
+// A worker serves one job, also one that is only to have a place of it.
+static void check_workers(const struct sim_work *w, const struct workload_part *part)
+{
+	for (const struct workload_part *other = w->parts; other; other = other->next)
+		if ((part->repair || other->repair) && other->first < part->first + part->workers &&
+			part->first < other->first + other->workers)
+			cluster_violate(w->process->cluster, "%s: jobs %s and %s share a worker",
+				w->process->name, other->job, part->job);
+}
+
 static int work_prepare(struct workload *workload, const struct workload_request *request,
 	struct workload_part **ret_part)
 {
@@ -79,6 +90,9 @@ static int work_prepare(struct workload *workload, const struct workload_request
 	part->until_ns = soon(p, 1, 80);
 	part->self = request->self;
 	part->repair = request->repair;
+	part->first = request->participants[part->self].node_worker;
+	part->workers = request->participants[part->self].workers;
+	check_workers(w, part);
 	part->owns[part->self] = part->repair == 0;
 	part->shadow = shadow_prepare(p->cluster, request);
 	plan_replicas(part, request->participant_count);
@@ -326,6 +340,12 @@ bool sim_work_has(const struct process *p, const char *job)
 {
 	const struct workload_part *part = part_of(p, job);
 	return part && part->state != WORKLOAD_FAILED;
+}
+
+bool sim_work_runs(const struct process *p, const char *job)
+{
+	const struct workload_part *part = part_of(p, job);
+	return part && part->state == WORKLOAD_RUNNING;
 }
 
 void sim_work_destroy(struct process *p)

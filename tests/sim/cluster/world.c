@@ -226,6 +226,18 @@ static void fault_process(struct cluster *c, struct process *p)
 	}
 }
 
+static void strike(void *owner, void *argument)
+{
+	struct process *p = owner;
+	if (p->cluster->faults)
+		fault_process(p->cluster, p);
+}
+
+void world_strike(struct cluster *c, uint32_t process)
+{
+	vtime_at(&c->time, later(c, 1, 800), strike, &c->processes[process], NULL);
+}
+
 static void fault_server(struct cluster *c)
 {
 	c->server.gone = random_chance(&c->random, 500);
