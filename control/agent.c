@@ -21,7 +21,8 @@ struct agent_part {
 	uint32_t participants, self;
 	struct workload_part *work;
 	char error[STATE_BYTES];
-	enum workload_state told; // state in the last report
+	enum workload_state told; // in the last report: its state, and how many
+	uint32_t told_admitted, told_repaired;
 };
 
 enum agent_phase { AGENT_APART, AGENT_CONNECTING, AGENT_JOINING, AGENT_JOINED };
@@ -232,12 +233,18 @@ static void fill_part(struct agent *a, struct agent_part *part, Weir__Part *out,
 	out->starved_ns = (uint64_t)status.starved_ns;
 	out->n_lost = status.lost_count;
 	out->lost = (uint32_t *)(uintptr_t)status.lost;
+	out->n_admitted = status.admitted_count;
+	out->admitted = (uint32_t *)(uintptr_t)status.admitted;
+	out->n_repaired = status.repaired_count;
+	out->repaired = (uint32_t *)(uintptr_t)status.repaired;
 	bool whole = figures || status.state != part->told;
 	if (whole)
 		fill_operators(out, &status);
 	if (whole && part->self == 0) // all have the same, of as many participants as there are
 		fill_covers(out, &status);
 	part->told = status.state;
+	part->told_admitted = status.admitted_count;
+	part->told_repaired = status.repaired_count;
 }
 
 static struct told tell(struct agent *a, bool figures)
@@ -378,18 +385,28 @@ static struct agent_part *meant(struct agent *a, const char *job, uint64_t incar
 	return part && part->incarnation == incarnation ? part : NULL;
 }
 
+static struct workload_participant participant_of(const Weir__Participant *p)
+{
+	return (struct workload_participant){.node = p->node,
+		.incarnation = p->incarnation,
+		.first_worker = p->first_worker,
+		.workers = p->workers,
+		.node_worker = p->node_worker,
+		.link_count = (uint32_t)p->n_links,
+		.links = (const char *const *)p->links,
+		.host = *p->planned_host ? p->planned_host : p->host,
+		.rack = *p->planned_rack ? p->planned_rack : p->rack,
+		.boot = p->boot};
+}
+
 static void begin(struct agent *a, struct agent_part *part, const Weir__Prepare *prepare)
 {
 	struct workload *workload = a->config.workload;
 	struct workload_participant *participants =
 		calloc(prepare->n_participants, sizeof(*participants));
 	VERIFY(participants);
-	for (size_t i = 0; i < prepare->n_participants; i++) {
-		const Weir__Participant *p = prepare->participants[i];
-		participants[i] = (struct workload_participant){p->node, p->incarnation,
-			p->first_worker, p->workers, p->node_worker, (uint32_t)p->n_links,
-			(const char *const *)p->links, p->host, p->rack, p->successor};
-	}
+	for (size_t i = 0; i < prepare->n_participants; i++)
+		participants[i] = participant_of(prepare->participants[i]);
 	const struct workload_request request = {.job = part->job,
 		.text = (const char *)prepare->spec->text.data,
 		.text_bytes = prepare->spec->text.len,
@@ -399,7 +416,8 @@ static void begin(struct agent *a, struct agent_part *part, const Weir__Prepare 
 		.incarnation = prepare->incarnation,
 		.participant_count = (uint32_t)prepare->n_participants,
 		.participants = participants,
-		.self = prepare->self};
+		.self = prepare->self,
+		.repair = prepare->repair};
 	int rc = workload->ops->prepare(workload, &request, &part->work);
 	if (rc < 0)
 		snprintf(part->error, sizeof(part->error), "cannot begin: %s", strerror(-rc));
@@ -438,7 +456,23 @@ static void lose(struct agent *a, const Weir__Lose *lose)
 		return;
 	part_status(a, part, &status);
 	if (status.state >= WORKLOAD_PREPARED && status.state <= WORKLOAD_PUBLISHED)
-		workload->ops->lose(workload, part->work, lose->participant, lose->alone);
+		workload->ops->lose(workload, part->work, lose->participant, lose->successor,
+			lose->alone);
+}
+
+static void admit(struct agent *a, const Weir__Admit *admit)
+{
+	struct workload *workload = a->config.workload;
+	struct agent_part *part = meant(a, admit->job, admit->incarnation);
+	struct workload_status status;
+	if (!part || admit->place >= part->participants || admit->place == part->self)
+		return;
+	const struct workload_participant as = participant_of(admit->as);
+	const struct workload_admission admission = {
+		.place = admit->place, .feed = admit->feed, .boot = admit->boot, .as = &as};
+	part_status(a, part, &status);
+	if (status.state == WORKLOAD_RUNNING)
+		workload->ops->admit(workload, part->work, &admission);
 }
 
 static void carry_out(struct agent *a, const Weir__Message *m)
@@ -450,6 +484,8 @@ static void carry_out(struct agent *a, const Weir__Message *m)
 		prepare(a, m->prepare);
 	else if (m->body_case == WEIR__MESSAGE__BODY_LOSE)
 		lose(a, m->lose);
+	else if (m->body_case == WEIR__MESSAGE__BODY_ADMIT)
+		admit(a, m->admit);
 	else // start, interrupt, publish and abort are one member
 		part = meant(a, m->start->job, m->start->incarnation);
 	if (part)
@@ -471,7 +507,8 @@ static bool is_command(const Weir__Message *m)
 {
 	return (m->body_case >= WEIR__MESSAGE__BODY_PREPARE &&
 		       m->body_case <= WEIR__MESSAGE__BODY_ABORT) ||
-		m->body_case == WEIR__MESSAGE__BODY_LOSE;
+		m->body_case == WEIR__MESSAGE__BODY_LOSE ||
+		m->body_case == WEIR__MESSAGE__BODY_ADMIT;
 }
 
 static void take(struct agent *a, const struct agent_item *item)
@@ -511,7 +548,9 @@ static bool parts_changed(struct agent *a)
 	struct workload_status status;
 	for (uint32_t i = 0; i < a->part_count; i++) {
 		part_status(a, &a->parts[i], &status);
-		if (status.state != a->parts[i].told)
+		if (status.state != a->parts[i].told ||
+			status.admitted_count != a->parts[i].told_admitted ||
+			status.repaired_count != a->parts[i].told_repaired)
 			return true;
 	}
 	return false;

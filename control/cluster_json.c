@@ -88,6 +88,16 @@ static json_t *participant_json(const Weir__JobStatus *job, uint32_t index)
 	return object;
 }
 
+static json_t *repair_json(const Weir__RepairStatus *repair)
+{
+	json_t *object = json_object();
+	set_number(object, "place", repair->place);
+	set_text(object, "node", repair->node);
+	json_object_set_new(object, "for_seconds", json_real((double)repair->for_ns / 1e9));
+	set_text(object, "step", repair->step);
+	return object;
+}
+
 static json_t *job_json(const Weir__JobStatus *job)
 {
 	const Weir__JobRecord *record = job->record;
@@ -101,6 +111,8 @@ static json_t *job_json(const Weir__JobStatus *job)
 		set_text(object, "waiting", job->waiting);
 	if (*job->survives)
 		set_text(object, "survives", job->survives);
+	if (job->repair)
+		json_object_set_new(object, "repair", repair_json(job->repair));
 	set_mark(object, "incarnation", record->incarnation);
 	set_mark(object, "plan_hash", record->plan_hash);
 	set_number(object, "submitted_ns", (uint64_t)record->submitted_at);

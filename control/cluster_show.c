@@ -91,6 +91,17 @@ static void show_loss(const Weir__JobRecord *record, size_t index, FILE *out)
 	fprintf(out, " took over\n");
 }
 
+static void show_repair(const Weir__JobStatus *job, FILE *out)
+{
+	const Weir__RepairStatus *repair = job->repair;
+	if (repair)
+		fprintf(out,
+			"a new replica of what node %s did is being made on node %s, for %.1f s: "
+			"%s\n",
+			job->record->participants[repair->place]->node, repair->node,
+			(double)repair->for_ns / 1e9, repair->step);
+}
+
 static void show_participant(const Weir__JobStatus *job, size_t index, FILE *out)
 {
 	const Weir__Participant *p = job->record->participants[index];
@@ -119,6 +130,7 @@ void show_job(const Weir__Reply *reply, FILE *out)
 		record->ended_at ? ", ended " : "", time_text(record->ended_at, ended));
 	if (*job->survives)
 		fprintf(out, "%s\n", job->survives);
+	show_repair(job, out);
 	for (size_t i = 0; i < record->n_participants; i++)
 		show_participant(job, i, out);
 }

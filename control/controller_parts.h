@@ -28,10 +28,11 @@ struct part {
 	uint32_t commands; // bit per command, sent over this connection
 	uint8_t *losses;   // by participant, LOSE and LOSE_ALONE alike
 	uint32_t losses_room;
-	uint64_t number;  // of the last one
-	int64_t moved_ns; // when its progress last grew
-	bool hung;        // too long ago
-	uint32_t place;   // the participant, as last found
+	uint64_t admit_boot, feed_boot; // of the replica it was told to admit, and to feed
+	uint64_t number;                // of the last one
+	int64_t moved_ns;               // when its progress last grew
+	bool hung;                      // too long ago
+	uint32_t place;                 // the participant, as last found
 };
 
 enum { SEAT_BITS = 13 }; // of a peer's number, hashed
@@ -49,7 +50,7 @@ struct node {
 	int64_t swept_ns; // when its parts were last looked at for progress
 	Weir__NodeRecord *record;
 	struct jitter reports, moves; // of its reports, and of its parts' progress
-	uint64_t number;
+	uint64_t number, seen; // of commands: the last one sent, and carried out
 	struct part *parts;
 	uint32_t part_count;
 	char reason[REASON_BYTES]; // of being dead
@@ -70,6 +71,27 @@ struct standing {
 	char why[REASON_BYTES]; // gone
 };
 
+// A place that is given to another node, see repair.c. The record says which, and to whom.
+enum repair_phase {
+	REPAIR_NONE,
+	REPAIR_CHOSEN,   // written, or about to be; then its node prepares
+	REPAIR_ADMITTED, // all are told who holds the place
+	REPAIR_FED,      // and to give it what it needs
+	REPAIR_WHOLE,    // all did; being written
+	REPAIR_ENDED,    // given up; all are told, and the record is to say so
+};
+
+struct repair {
+	enum repair_phase phase;
+	uint32_t place;
+	uint64_t incarnation; // of the node that is to have it
+	uint32_t node_worker; // the first there
+	int64_t since_ns, until_ns;
+	int64_t again_ns, pause_ns; // when the next one may begin, and how long after that
+	int64_t look_ns;            // when to look at it, whatever happens; 0: never
+	char why[REASON_BYTES];     // the last one was given up; "": it was not
+};
+
 enum job_wish { WISH_NONE, WISH_INTERRUPT, WISH_CANCEL };
 
 struct job_entry {
@@ -83,7 +105,8 @@ struct job_entry {
 	Weir__JobState settled;     // the state as last written
 	struct node **nodes;        // per participant; NULL where unknown
 	struct standing *standings; // per participant
-	Weir__Part **last;          // per participant, what it told last; of ended jobs
+	struct repair repair;
+	Weir__Part **last; // per participant, what it told last; of ended jobs
 	struct waiter waiters[WAITERS_MAX];
 	uint32_t waiter_count;
 };
@@ -199,23 +222,55 @@ void takeover_heard(struct controller *c, const struct node *node, const Weir__P
 bool takeover_look(struct controller *c, struct job_entry *job, char *why);
 // The same, while a write of the record is under way.
 void takeover_look_unsettled(struct controller *c, struct job_entry *job);
+// Tell the parts whom they are to do without.
+void takeover_tell(struct controller *c, struct job_entry *job);
 // Note in the record whom it is without.  Returns whether it is to be written now.
 bool takeover_mark(struct controller *c, struct job_entry *job);
 // Whether a part knows all that its node has taken over.
 bool takeover_is_known(const struct job_entry *job, uint32_t index, const Weir__Part *told);
-bool takeover_is_without(const struct job_entry *job, uint32_t index);       // and that is written
-bool takeover_is_over(const struct job_entry *job, const struct node *node); // its part in the job
+bool takeover_is_without(const struct job_entry *job, uint32_t index); // and that is written
+// Whether a node's process has no place in the job, and is to be given none.
+bool takeover_is_over(const struct job_entry *job, const struct node *node);
 // What may die now, as text of REASON_BYTES; "": the job has no replicas.
 void takeover_survives(const struct job_entry *job, char *text);
 
+// repair.c: new replicas in the place of participants that are lost
+void repair_settled(struct controller *c, struct job_entry *job);
+// Go on with it, or begin.  Returns whether the record is being changed for it.
+bool repair_look(struct controller *c, struct job_entry *job);
+// The job is about to be written with this state: none goes on beyond running.
+void repair_change(struct controller *c, struct job_entry *job, Weir__JobState state);
+// Another participant is lost.
+void repair_lost(struct controller *c, struct job_entry *job);
+// Whether the others were told that a node is to have this place.
+bool repair_is_told(const struct job_entry *job, uint32_t index);
+// Whether nobody may be told of a loss: what is being written decides which one it would be.
+bool repair_decides(const struct job_entry *job);
+bool repair_is_wanted(const struct job_entry *job);
+bool repair_is_due(const struct controller *c, const struct job_entry *job); // to be looked at
+// Whether this process of a node is to have a place, or has not been told yet that it is not.
+bool repair_is_at(const struct job_entry *job, const struct node *node);
+// Returns whether one is under way.
+bool repair_status(const struct controller *c, const struct job_entry *job,
+	Weir__RepairStatus *status);
+
 // deploy.c
 bool deploy_choose(struct controller *c, struct job_entry *job);
+// Who may take a place that is lost, for record_free.  Returns NULL, and says in `waiting` what
+// the job waits for.
+Weir__Replacement *deploy_choose_replacement(struct controller *c, struct job_entry *job,
+	uint32_t place);
 uint32_t deploy_free_workers(const struct controller *c, const struct node *node,
 	uint32_t *ret_first);
 void deploy_command(struct controller *c, struct job_entry *job, uint32_t index,
 	enum command command);
-void deploy_lose(struct controller *c, struct node *node, struct part *part, uint32_t lost,
-	bool alone);
+void deploy_lose(struct controller *c, const struct job_entry *job, struct node *node,
+	struct part *part, uint32_t lost, bool alone);
+// Have a node prepare a replica of all tasks of a place. `record`: as it will be then.
+void deploy_prepare_replica(struct controller *c, const struct job_entry *job,
+	const Weir__JobRecord *record, uint32_t place, struct node *node);
+void deploy_start(struct controller *c, struct node *node, struct part *part);
+void deploy_admit(struct controller *c, struct node *node, struct part *part, Weir__Admit *admit);
 void deploy_abort(struct controller *c, struct node *node, struct part *part);
 
 // requests.c

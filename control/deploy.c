@@ -12,20 +12,39 @@ struct candidate {
 	uint32_t rack_free;   // of all nodes of its rack
 };
 
+// Of one that is to have a place of the job.
+static uint32_t replica_taken_until(const struct job_entry *job, const struct node *node,
+	uint32_t worker)
+{
+	if (!repair_is_at(job, node))
+		return 0;
+	uint32_t workers = job->record->participants[job->repair.place]->workers;
+	uint32_t first = job->repair.node_worker;
+	return worker - first < workers ? first + workers : 0;
+}
+
+static uint32_t job_taken_until(const struct job_entry *job, const struct node *node,
+	uint32_t worker)
+{
+	const Weir__JobRecord *record = job->record;
+	for (size_t k = 0; k < record->n_participants; k++) {
+		const Weir__Participant *p = record->participants[k];
+		if (p->incarnation == node->record->incarnation &&
+			worker - p->node_worker < p->workers &&
+			!takeover_is_without(job, (uint32_t)k))
+			return p->node_worker + p->workers;
+	}
+	return replica_taken_until(job, node, worker);
+}
+
 // Of the job that has the node's worker: behind its last one; 0: nobody has it.
 static uint32_t taken_until(const struct controller *c, const struct node *node, uint32_t worker)
 {
-	for (uint32_t i = 0; i < c->job_count; i++) {
-		const Weir__JobRecord *job = c->jobs[i]->record;
-		for (size_t k = 0; k < job->n_participants && !job_is_ended(c->jobs[i]); k++) {
-			const Weir__Participant *p = job->participants[k];
-			if (p->incarnation == node->record->incarnation &&
-				worker - p->node_worker < p->workers &&
-				!takeover_is_without(c->jobs[i], (uint32_t)k))
-				return p->node_worker + p->workers;
-		}
-	}
-	return 0;
+	uint32_t until = 0;
+	for (uint32_t i = 0; i < c->job_count && until == 0; i++)
+		if (!job_is_ended(c->jobs[i]))
+			until = job_taken_until(c->jobs[i], node, worker);
+	return until;
 }
 
 // The longest run of workers that no job has: a worker serves one job, so that jobs do not disturb
@@ -103,6 +122,8 @@ static Weir__Participant *participant_of(const struct candidate *candidate, uint
 	p.links = node->record->links;
 	p.host = node->record->host;
 	p.rack = node->record->rack;
+	p.planned_host = *p.host ? p.host : p.node;
+	p.planned_rack = p.rack;
 	return record_copy(&p);
 }
 
@@ -112,6 +133,14 @@ static const char *domain_of(const struct candidate *candidate, Weir__Survive su
 	if (survive == WEIR__SURVIVE__SURVIVE_RACK)
 		return record->rack;
 	return *record->host ? record->host : record->name;
+}
+
+static const char *domain_of_participant(const Weir__JobRecord *record, uint32_t index)
+{
+	const Weir__Participant *p = record->participants[index];
+	if (record->survive == WEIR__SURVIVE__SURVIVE_RACK)
+		return p->rack;
+	return *p->host ? p->host : p->node;
 }
 
 // How many of `workers` are left over when a failure domain gives `most`; taken[i]: of candidate i.
@@ -193,6 +222,75 @@ bool deploy_choose(struct controller *c, struct job_entry *job)
 	return chosen;
 }
 
+// Whoever has the other instances of the place's tasks must not die with it.
+static bool stands_apart(const Weir__JobRecord *record, uint32_t place,
+	const struct candidate *candidate)
+{
+	const Weir__Cover *cover = record->covers[place];
+	const char *domain = domain_of(candidate, record->survive);
+	bool apart = true;
+	for (size_t i = 0; i < cover->n_by && apart; i++)
+		apart = strcmp(domain_of_participant(record, cover->by[i]), domain) != 0;
+	return apart;
+}
+
+static bool has_part(const struct job_entry *job, const struct node *node)
+{
+	bool has = false;
+	for (uint32_t i = 0; i < node->part_count && !has; i++)
+		has = strcmp(node->parts[i].told->job, job->record->id) == 0;
+	return has || !takeover_is_over(job, node);
+}
+
+static Weir__Replacement *replacement_of(const struct candidate *candidate)
+{
+	const Weir__NodeRecord *record = candidate->node->record;
+	Weir__Replacement r = WEIR__REPLACEMENT__INIT;
+	r.node = record->name;
+	r.incarnation = record->incarnation;
+	r.node_worker = candidate->first;
+	r.n_links = record->n_links;
+	r.links = record->links;
+	r.host = record->host;
+	r.rack = record->rack;
+	return record_copy(&r);
+}
+
+static void say_no_replacement(struct job_entry *job, uint32_t place)
+{
+	const Weir__JobRecord *record = job->record;
+	const Weir__Cover *cover = record->covers[place];
+	uint32_t workers = record->participants[place]->workers;
+	char others[REASON_BYTES / 2] = "";
+	size_t bytes = 0;
+	for (size_t i = 0; i < cover->n_by && bytes < sizeof(others); i++)
+		bytes += (size_t)snprintf(others + bytes, sizeof(others) - bytes, "%s%s",
+			i ? ", " : "", domain_of_participant(record, cover->by[i]));
+	snprintf(job->waiting, sizeof(job->waiting),
+		"a %s other than %s with %u free worker%s and no part in the job, for a new "
+		"replica of what node %.64s did",
+		record->survive == WEIR__SURVIVE__SURVIVE_RACK ? "rack" : "host", others, workers,
+		workers == 1 ? "" : "s", record->participants[place]->node);
+}
+
+Weir__Replacement *deploy_choose_replacement(struct controller *c, struct job_entry *job,
+	uint32_t place)
+{
+	uint32_t free_workers, workers = job->record->participants[place]->workers;
+	struct candidate *candidates = calloc(c->node_count + 1, sizeof(*candidates));
+	Weir__Replacement *chosen = NULL;
+	VERIFY(candidates);
+	uint32_t count = find_candidates(c, candidates, &free_workers);
+	for (uint32_t i = 0; i < count && !chosen; i++)
+		if (candidates[i].free >= workers && !has_part(job, candidates[i].node) &&
+			stands_apart(job->record, place, &candidates[i]))
+			chosen = replacement_of(&candidates[i]);
+	if (!chosen)
+		say_no_replacement(job, place);
+	free(candidates);
+	return chosen;
+}
+
 static void send_numbered(struct controller *c, struct node *node, struct part *part,
 	Weir__Message *message)
 {
@@ -220,37 +318,57 @@ static void send_to_part(struct controller *c, struct node *node, struct part *p
 	send_numbered(c, node, part, &message);
 }
 
-static void send_prepare(struct controller *c, struct job_entry *job, uint32_t index,
-	struct part *part)
+static struct part *part_for(const Weir__JobRecord *record, struct node *node)
+{
+	struct part *part = node_part(node, record->id, record->incarnation);
+	return part ? part : node_add_part(node, record->id, record->incarnation);
+}
+
+static void send_prepare(struct controller *c, struct node *node, Weir__Prepare *prepare,
+	const struct job_entry *job, const Weir__JobRecord *record)
 {
 	Weir__Message message = WEIR__MESSAGE__INIT;
-	Weir__Prepare prepare = WEIR__PREPARE__INIT;
-	prepare.job = job->record->id;
-	prepare.incarnation = job->record->incarnation;
-	prepare.plan_version = job->record->plan_version;
-	prepare.spec = job->spec;
-	prepare.n_participants = job->record->n_participants;
-	prepare.participants = job->record->participants;
-	prepare.self = index;
+	struct part *part = part_for(record, node);
+	prepare->job = record->id;
+	prepare->incarnation = record->incarnation;
+	prepare->plan_version = record->plan_version;
+	prepare->spec = job->spec;
+	prepare->n_participants = record->n_participants;
+	prepare->participants = record->participants;
 	message.body_case = WEIR__MESSAGE__BODY_PREPARE;
-	message.prepare = &prepare;
+	message.prepare = prepare;
 	part->commands |= 1u << COMMAND_PREPARE;
-	send_numbered(c, job->nodes[index], part, &message);
+	send_numbered(c, node, part, &message);
 }
 
 void deploy_command(struct controller *c, struct job_entry *job, uint32_t index,
 	enum command command)
 {
 	struct node *node = job->nodes[index];
-	struct part *part = node_part(node, job->record->id, job->record->incarnation);
-	if (!part)
-		part = node_add_part(node, job->record->id, job->record->incarnation);
+	struct part *part = part_for(job->record, node);
+	Weir__Prepare prepare = WEIR__PREPARE__INIT;
+	prepare.self = index;
 	if (part->commands & 1u << command)
 		return;
 	if (command == COMMAND_PREPARE)
-		send_prepare(c, job, index, part);
+		send_prepare(c, node, &prepare, job, job->record);
 	else
 		send_to_part(c, node, part, command);
+}
+
+void deploy_prepare_replica(struct controller *c, const struct job_entry *job,
+	const Weir__JobRecord *record, uint32_t place, struct node *node)
+{
+	Weir__Prepare prepare = WEIR__PREPARE__INIT;
+	prepare.self = place;
+	prepare.repair = record->participants[place]->boot;
+	send_prepare(c, node, &prepare, job, record);
+}
+
+void deploy_start(struct controller *c, struct node *node, struct part *part)
+{
+	if (!(part->commands & 1u << COMMAND_START))
+		send_to_part(c, node, part, COMMAND_START);
 }
 
 void deploy_abort(struct controller *c, struct node *node, struct part *part)
@@ -259,26 +377,48 @@ void deploy_abort(struct controller *c, struct node *node, struct part *part)
 		send_to_part(c, node, part, COMMAND_ABORT);
 }
 
-void deploy_lose(struct controller *c, struct node *node, struct part *part, uint32_t lost,
-	bool alone)
+// The bits of what a part was told of a loss.
+static uint8_t *losses_of(struct part *part, uint32_t lost)
 {
-	const uint8_t bit = alone ? LOSE_ALONE : LOSE;
 	if (part->losses_room <= lost) {
 		part->losses = realloc(part->losses, lost + 1);
 		VERIFY(part->losses);
 		memset(part->losses + part->losses_room, 0, lost + 1 - part->losses_room);
 		part->losses_room = lost + 1;
 	}
-	if (part->losses[lost] & bit)
+	return &part->losses[lost];
+}
+
+void deploy_lose(struct controller *c, const struct job_entry *job, struct node *node,
+	struct part *part, uint32_t lost, bool alone)
+{
+	const uint8_t bit = alone ? LOSE_ALONE : LOSE;
+	uint8_t *losses = losses_of(part, lost);
+	if (*losses & bit)
 		return;
-	part->losses[lost] |= bit;
+	*losses |= bit;
 	Weir__Message message = WEIR__MESSAGE__INIT;
 	Weir__Lose body = WEIR__LOSE__INIT;
 	body.job = part->told->job;
 	body.incarnation = part->told->incarnation;
 	body.participant = lost;
 	body.alone = alone;
+	body.successor = job->record->participants[lost]->successor;
 	message.body_case = WEIR__MESSAGE__BODY_LOSE;
 	message.lose = &body;
+	send_numbered(c, node, part, &message);
+}
+
+// Over each connection once, each; what it was told of a loss there no longer holds.
+void deploy_admit(struct controller *c, struct node *node, struct part *part, Weir__Admit *admit)
+{
+	uint64_t *told = admit->feed ? &part->feed_boot : &part->admit_boot;
+	Weir__Message message = WEIR__MESSAGE__INIT;
+	if (*told == admit->boot)
+		return;
+	*told = admit->boot;
+	*losses_of(part, admit->place) = 0;
+	message.body_case = WEIR__MESSAGE__BODY_ADMIT;
+	message.admit = admit;
 	send_numbered(c, node, part, &message);
 }

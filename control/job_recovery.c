@@ -81,11 +81,22 @@ static void check_retention(struct job *job)
 				(long long)frame, (long long)(4 * frame)));
 }
 
+// One process can do the one, several nodes the other.
+static void check_alone(struct job *job)
+{
+	const struct weir_value *at = weir_param_find(job->raw, "checkpoint");
+	if (at != NULL)
+		error_at(job, at,
+			"barriers are not coordinated between nodes yet, and recovery has replicas "
+			"on several; leave one of the two sections out");
+}
+
 // The list as it was written knows its place in the file.
 void job_choose_replicated(struct job *job)
 {
 	if (job_recovery(job) == NULL)
 		return;
+	check_alone(job);
 	check_retention(job);
 	const struct weir_value *list =
 		weir_param_find(weir_param_find(job->raw, "recovery"), "operators");

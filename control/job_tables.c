@@ -85,8 +85,7 @@ static const struct weir_param recovery_table[] = {
 		.min = 64 << 10,
 		.max = 1LL << 40,
 		.doc = "What a channel keeps of the items it sent, in bytes; by default 16MiB, or "
-		       "less, at least 1MiB, where that would be over 256MiB a worker. With "
-		       "`checkpoint`, that section's holds."},
+		       "less, at least 1MiB, where that would be over 256MiB a worker."},
 	{.name = NULL},
 };
 

@@ -4,7 +4,8 @@
 //   submitted → preparing → running → publishing → finished, interrupted
 //                         any but publishing → cancelled; any → failed
 //
-// A running job whose plan has replicas for what a lost participant did goes on: takeover.c.
+// A running job whose plan has replicas for what a lost participant did goes on: takeover.c; and is
+// given a new one in its place: repair.c.
 // A job that is publishing fails only when a part's output is lost for certain: until then a node
 // that is silent may have been told to publish.
 #include <inttypes.h>
@@ -37,6 +38,7 @@ void job_change(struct controller *c, struct job_entry *job, Weir__JobState stat
 {
 	VERIFY(!job_is_ended(job) && entry_is_settled(&job->entry));
 	ASSERT(state >= job->record->state);
+	repair_change(c, job, state);
 	job->record->state = state;
 	job->record->term = c->term;
 	if (state_is_ended(state))
@@ -64,7 +66,7 @@ static void keep_last(struct controller *c, struct job_entry *job)
 	for (size_t i = 0; i < record->n_participants; i++) {
 		struct node *node = registry_node(c, record->participants[i]->node);
 		struct part *part = node ? node_part(node, record->id, record->incarnation) : NULL;
-		if (part)
+		if (part && !record->participants[i]->lost)
 			job->last[i] = record_copy(part->told);
 	}
 }
@@ -93,7 +95,8 @@ void jobs_look_at(struct controller *c, const struct node *node)
 {
 	for (uint32_t i = 0; i < c->job_count; i++) {
 		struct job_entry *job = c->jobs[i];
-		job->look |= job->record->state == WEIR__JOB_STATE__JOB_SUBMITTED;
+		job->look |= job->record->state == WEIR__JOB_STATE__JOB_SUBMITTED ||
+			repair_is_wanted(job);
 		for (uint32_t k = 0; k < job->record->n_participants && !job->look; k++)
 			job->look =
 				strcmp(job->record->participants[k]->node, node->record->name) == 0;
@@ -192,7 +195,7 @@ static void look_at_deployed(struct controller *c, struct job_entry *job)
 		job_fail(c, job, "%s", why);
 		return;
 	}
-	if (takeover_mark(c, job))
+	if (takeover_mark(c, job) || repair_look(c, job))
 		return;
 	for (uint32_t i = 0; i < job->record->n_participants; i++) {
 		if (job->standings[i].lost)
@@ -307,8 +310,9 @@ void jobs_step(struct controller *c)
 {
 	for (uint32_t i = 0; i < c->job_count; i++) {
 		struct job_entry *job = c->jobs[i];
-		bool late = job->record->state == WEIR__JOB_STATE__JOB_PREPARING &&
-			c->now_ns > job->prepare_until_ns;
+		bool late = job->record->state == WEIR__JOB_STATE__JOB_PREPARING
+			? c->now_ns > job->prepare_until_ns
+			: repair_is_due(c, job);
 		if (!job->look && !late)
 			continue;
 		if (entry_is_settled(&job->entry))

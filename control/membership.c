@@ -170,7 +170,7 @@ static void take_connection(struct controller *c, struct node *node, uint64_t pe
 	if (node->peer && node->peer != peer)
 		c->config.bus->ops->close(c->config.bus, node->peer);
 	node->peer = peer;
-	node->number = 0;
+	node->number = node->seen = 0;
 	node->leaving = false;
 	node->state = NODE_JOINING;
 	for (uint32_t i = 0; i < node->part_count; i++) {
@@ -178,6 +178,7 @@ static void take_connection(struct controller *c, struct node *node, uint64_t pe
 		node->parts[i].number = 0;
 		node->parts[i].losses_room = 0;
 		node->parts[i].moved_ns = c->now_ns;
+		node->parts[i].admit_boot = node->parts[i].feed_boot = 0;
 	}
 }
 
@@ -224,6 +225,8 @@ void membership_report(struct controller *c, uint64_t peer, const Weir__Report *
 		node->leaving = true;
 		node->look = true;
 	}
+	node->look |= node->seen != report->seen; // somebody may wait for that
+	node->seen = report->seen;
 	node_take_parts(c, node, report->parts, report->n_parts, report->seen);
 	acknowledge(c, node);
 }

@@ -108,6 +108,14 @@ static bool are_lines(char **texts, size_t count, size_t count_max)
 	return good;
 }
 
+static bool places_check(const uint32_t *places, size_t count)
+{
+	bool good = count <= MESSAGE_PARTICIPANTS_MAX;
+	for (size_t i = 0; i < count && good; i++)
+		good = places[i] < MESSAGE_PARTICIPANTS_MAX;
+	return good;
+}
+
 static bool figures_check(const Weir__OperatorFigures *figures)
 {
 	bool good = is_line(figures->id) && is_line(figures->kind) && figures->role <= 2;
@@ -135,7 +143,9 @@ static bool parts_check(Weir__Part **parts, size_t count, size_t count_max)
 		good = is_job(part->job) && is_line(part->error) &&
 			part->state <= WEIR__PART_STATE__PART_FAILED && (int)part->state >= 0 &&
 			covers_check(part->covers, part->n_covers) &&
-			part->n_lost <= MESSAGE_PARTICIPANTS_MAX;
+			part->n_lost <= MESSAGE_PARTICIPANTS_MAX &&
+			places_check(part->admitted, part->n_admitted) &&
+			places_check(part->repaired, part->n_repaired);
 		for (size_t k = 0; k < part->n_operators && good; k++)
 			good = figures_check(part->operators[k]);
 	}
@@ -160,23 +170,40 @@ static bool spec_check(const Weir__JobSpec *spec)
 	return good;
 }
 
+static bool replacement_check(const Weir__Replacement *r, uint32_t workers)
+{
+	return is_node(r->node) && is_line(r->host) && is_line(r->rack) &&
+		are_lines(r->links, r->n_links, MESSAGE_LINKS_MAX) &&
+		r->node_worker <= MESSAGE_WORKERS_MAX - workers;
+}
+
+static bool participant_check(const Weir__Participant *p)
+{
+	return is_node(p->node) && is_line(p->host) && is_line(p->rack) &&
+		is_line(p->planned_host) && is_line(p->planned_rack) && is_line(p->lost_why) &&
+		are_lines(p->links, p->n_links, MESSAGE_LINKS_MAX) && p->workers > 0 &&
+		p->workers <= MESSAGE_WORKERS_MAX &&
+		p->node_worker <= MESSAGE_WORKERS_MAX - p->workers &&
+		(!p->repair || replacement_check(p->repair, p->workers));
+}
+
 static bool participants_check(Weir__Participant **participants, size_t count)
 {
 	uint32_t workers = 0;
 	if (count > MESSAGE_PARTICIPANTS_MAX)
 		return false;
 	for (size_t i = 0; i < count; i++) {
-		const Weir__Participant *p = participants[i];
-		if (!is_node(p->node) || !is_line(p->host) || !is_line(p->rack) ||
-			!is_line(p->lost_why) ||
-			!are_lines(p->links, p->n_links, MESSAGE_LINKS_MAX) ||
-			p->first_worker != workers || p->workers == 0 ||
-			p->workers > MESSAGE_WORKERS_MAX ||
-			p->node_worker > MESSAGE_WORKERS_MAX - p->workers)
+		if (!participant_check(participants[i]) || participants[i]->first_worker != workers)
 			return false;
-		workers += p->workers;
+		workers += participants[i]->workers;
 	}
 	return workers <= MESSAGE_WORKERS_MAX;
+}
+
+static bool admit_check(const Weir__Admit *admit)
+{
+	return is_job(admit->job) && admit->place < MESSAGE_PARTICIPANTS_MAX && admit->as &&
+		participant_check(admit->as);
 }
 
 static bool prepare_check(const Weir__Prepare *prepare)
@@ -213,6 +240,14 @@ static bool request_check(const Weir__Request *request)
 	}
 }
 
+static bool repair_status_check(const Weir__JobStatus *job)
+{
+	const Weir__RepairStatus *repair = job->repair;
+	return !repair ||
+		(repair->place < job->record->n_participants && is_line(repair->node) &&
+			is_line(repair->step));
+}
+
 static bool reply_check(const Weir__Reply *reply)
 {
 	bool good = is_line(reply->warning) && is_line(reply->job) && is_line(reply->controller);
@@ -221,7 +256,7 @@ static bool reply_check(const Weir__Reply *reply)
 			*at = '?';
 	for (size_t i = 0; i < reply->n_jobs && good; i++)
 		good = job_check(reply->jobs[i]->record) && is_line(reply->jobs[i]->waiting) &&
-			is_line(reply->jobs[i]->survives) &&
+			is_line(reply->jobs[i]->survives) && repair_status_check(reply->jobs[i]) &&
 			parts_check(reply->jobs[i]->parts, reply->jobs[i]->n_parts,
 				MESSAGE_PARTICIPANTS_MAX);
 	for (size_t i = 0; i < reply->n_nodes && good; i++) {
@@ -258,6 +293,8 @@ static bool body_check(const Weir__Message *m)
 		return is_job(m->start->job);
 	case WEIR__MESSAGE__BODY_LOSE:
 		return is_job(m->lose->job) && m->lose->participant < MESSAGE_PARTICIPANTS_MAX;
+	case WEIR__MESSAGE__BODY_ADMIT:
+		return admit_check(m->admit);
 	case WEIR__MESSAGE__BODY_REQUEST:
 		return request_check(m->request);
 	case WEIR__MESSAGE__BODY_REPLY:

@@ -68,7 +68,8 @@ static bool take_part(struct controller *c, struct node *node, const Weir__Part 
 	}
 	part->place = place;
 	Weir__Part *before = part->told;
-	bool changed = before->state != told->state || before->n_lost != told->n_lost;
+	bool changed = before->state != told->state || before->n_lost != told->n_lost ||
+		before->n_admitted != told->n_admitted || before->n_repaired != told->n_repaired;
 	bool running = before->state == WEIR__PART_STATE__PART_RUNNING;
 	if (running && before->progress != told->progress)
 		membership_moved(c, node, c->now_ns - part->moved_ns);

@@ -305,9 +305,8 @@ static void finish(struct replicas *r)
 	plan->tasks = r->planned->tasks = r->tasks;
 	plan->channel_count = r->channel_count;
 	plan->channels = r->channels;
-	if (!plan->recovery)
-		plan->channel_retention_bytes = (uint64_t)weir_param_int(job_recovery(r->job),
-			"retention", (int64_t)retention_default(r));
+	plan->channel_retention_bytes = (uint64_t)weir_param_int(job_recovery(r->job), "retention",
+		(int64_t)retention_default(r));
 }
 
 int replicas_plan(struct job *job, struct planned_job *planned,

@@ -50,7 +50,7 @@ static void fill_parts(struct controller *c, const struct job_entry *job, Weir__
 		struct node *node = registry_node(c, record->participants[i]->node);
 		struct part *part = node ? node_part(node, record->id, record->incarnation) : NULL;
 		Weir__Part *told = job->last ? job->last[i] : part ? part->told : NULL;
-		if (told) {
+		if (told && !record->participants[i]->lost) {
 			told->participant = (uint32_t)i;
 			status->parts[status->n_parts++] = told;
 		}
@@ -63,6 +63,7 @@ static void reply_jobs(struct controller *c, uint64_t peer, uint64_t number,
 	Weir__Reply reply = WEIR__REPLY__INIT;
 	Weir__JobStatus *jobs = calloc(c->job_count + 1, sizeof(*jobs));
 	char survives[REASON_BYTES];
+	Weir__RepairStatus repair = WEIR__REPAIR_STATUS__INIT;
 	reply.jobs = calloc(c->job_count + 1, sizeof(*reply.jobs));
 	VERIFY(jobs && reply.jobs);
 	for (uint32_t i = 0; i < c->job_count; i++) {
@@ -77,6 +78,7 @@ static void reply_jobs(struct controller *c, uint64_t peer, uint64_t number,
 			fill_parts(c, job, status);
 			takeover_survives(job, survives);
 			status->survives = survives;
+			status->repair = repair_status(c, job, &repair) ? &repair : NULL;
 		}
 		reply.jobs[reply.n_jobs++] = status;
 	}

@@ -5,6 +5,8 @@
 //   2. the record says that it is lost;
 //   3. that is written: parts are told that they need no replica there any more.
 //
+// A place that is lost may be given to another node: repair.c. Until that is written it is lost.
+//
 // Whoever was told by an older leader knows more than the record does: what parts list as lost is
 // lost, and of one that dies unheard it is not known for whom it had begun.
 #include <stdio.h>
@@ -40,6 +42,7 @@ void takeover_settled(struct controller *c, struct job_entry *job)
 		job->standings = calloc(record->n_participants, sizeof(*job->standings));
 		VERIFY(job->standings);
 	}
+	repair_settled(c, job);
 	for (size_t i = 0; i < record->n_participants; i++) {
 		struct node *node = registry_node(c, record->participants[i]->node);
 		if (!record->participants[i]->lost)
@@ -50,9 +53,12 @@ void takeover_settled(struct controller *c, struct job_entry *job)
 	}
 }
 
+// A place that is being repaired was lost before that was written.
 bool takeover_is_without(const struct job_entry *job, uint32_t index)
 {
-	return job->record->participants[index]->lost && entry_is_settled(&job->entry);
+	bool repaired = job->repair.phase != REPAIR_NONE && job->repair.place == index;
+	return job->record->participants[index]->lost &&
+		(repaired || entry_is_settled(&job->entry));
 }
 
 static bool is_process_of(const struct node *node, const Weir__Participant *participant)
@@ -63,19 +69,20 @@ static bool is_process_of(const struct node *node, const Weir__Participant *part
 
 bool takeover_is_over(const struct job_entry *job, const struct node *node)
 {
-	bool over = false;
-	for (uint32_t i = 0; i < job->record->n_participants && !over; i++)
-		over = is_process_of(node, job->record->participants[i]) &&
+	bool over = !repair_is_at(job, node);
+	for (uint32_t i = 0; i < job->record->n_participants && over; i++)
+		over = !is_process_of(node, job->record->participants[i]) ||
 			takeover_is_without(job, i);
 	return over;
 }
 
+// All knew of a loss before the place is given to another node.
 bool takeover_is_known(const struct job_entry *job, uint32_t index, const Weir__Part *told)
 {
 	const Weir__JobRecord *record = job->record;
 	bool known = true;
 	for (uint32_t i = 0; i < record->n_covers && known; i++)
-		known = !job->standings[i].lost ||
+		known = !job->standings[i].lost || repair_is_told(job, i) ||
 			!is_in(record->covers[i]->by, record->covers[i]->n_by, index) ||
 			is_in(told->lost, told->n_lost, i);
 	return known;
@@ -95,6 +102,17 @@ static void heard_of(struct job_entry *job, uint32_t index, const Weir__Part *to
 			job->standings[told->lost[i]].listed = true;
 }
 
+// The participant that the node is; one that was given up may have another place since.
+static uint32_t place_of(const struct job_entry *job, const struct node *node)
+{
+	uint32_t count = (uint32_t)job->record->n_participants, found = count;
+	for (uint32_t i = 0; i < count; i++)
+		if (is_process_of(node, job->record->participants[i]) &&
+			(found == count || job->standings[found].lost))
+			found = i;
+	return found;
+}
+
 void takeover_heard(struct controller *c, const struct node *node, const Weir__Part *told,
 	uint32_t *place)
 {
@@ -102,10 +120,9 @@ void takeover_heard(struct controller *c, const struct node *node, const Weir__P
 	if (!job || !job->standings || job->record->incarnation != told->incarnation)
 		return;
 	uint32_t count = (uint32_t)job->record->n_participants;
-	if (*place >= count || !is_process_of(node, job->record->participants[*place]))
-		for (*place = 0; *place < count; ++*place)
-			if (is_process_of(node, job->record->participants[*place]))
-				break;
+	if (*place >= count || job->standings[*place].lost ||
+		!is_process_of(node, job->record->participants[*place]))
+		*place = place_of(job, node);
 	if (*place < count)
 		heard_of(job, *place, told, node->state == NODE_ALIVE);
 }
@@ -294,6 +311,7 @@ static void give_up(struct controller *c, struct job_entry *job, uint32_t index)
 		job->standings[cover->by[i]].published = false;
 	events_add(c, "job %.96s goes on without node %.48s, which %s", job->record->id,
 		name_of(job, index), standing->why);
+	repair_lost(c, job);
 }
 
 static void tell_part(struct controller *c, struct job_entry *job, struct node *node,
@@ -303,14 +321,16 @@ static void tell_part(struct controller *c, struct job_entry *job, struct node *
 	if (part->told->state < WEIR__PART_STATE__PART_PREPARED)
 		return;
 	for (uint32_t i = 0; i < record->n_participants; i++) {
+		if (repair_is_told(job, i))
+			continue;
 		if (job->standings[i].lost)
-			deploy_lose(c, node, part, i, false);
+			deploy_lose(c, job, node, part, i, false);
 		if (takeover_is_without(job, i))
-			deploy_lose(c, node, part, i, true);
+			deploy_lose(c, job, node, part, i, true);
 	}
 }
 
-static void tell(struct controller *c, struct job_entry *job)
+void takeover_tell(struct controller *c, struct job_entry *job)
 {
 	for (uint32_t i = 0; i < job->record->n_participants; i++) {
 		struct node *node = job->nodes[i];
@@ -341,7 +361,7 @@ bool takeover_look(struct controller *c, struct job_entry *job, char *why)
 			memcpy(why, first, MESSAGE_TEXT_MAX);
 		fails |= !good;
 	}
-	tell(c, job);
+	takeover_tell(c, job);
 	return !fails;
 }
 
@@ -349,7 +369,7 @@ void takeover_look_unsettled(struct controller *c, struct job_entry *job)
 {
 	char why[MESSAGE_TEXT_MAX];
 	if (is_under_way(job->record->state) && is_under_way(job->settled) &&
-		has_covers(job->record))
+		has_covers(job->record) && !repair_decides(job))
 		takeover_look(c, job, why);
 }
 

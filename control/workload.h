@@ -16,8 +16,16 @@ struct workload_participant {
 	uint32_t node_worker; // of the node's own, the first of them: the job alone has them
 	uint32_t link_count;
 	const char *const *links; // addresses of its links, as its config says
-	const char *host, *rack;  // failure domains
-	uint64_t successor;       // incarnation under which its tasks' replicas take over; 0: never
+	const char *host, *rack;  // failure domains to plan with, whoever holds the place now
+	uint64_t boot;            // of its sessions; 0: the job's incarnation
+};
+
+// A participant is held by another node from now on.
+struct workload_admission {
+	uint32_t place;
+	bool feed;     // the other instances here of its tasks give it their state
+	uint64_t boot; // of its sessions; higher than those of who held the place before
+	const struct workload_participant *as;
 };
 
 // What the loss of a participant means, by the plan: the same on every node.
@@ -39,6 +47,7 @@ struct workload_request {
 	uint32_t participant_count;
 	const struct workload_participant *participants; // by name, the same on every node
 	uint32_t self;                                   // index of this node among them
+	uint64_t repair; // boot of the place being repaired, which is `self`; 0: an ordinary part
 };
 
 // A part's states, in order; FAILED can follow any, the ones behind RUNNING are final but for
@@ -64,7 +73,7 @@ enum workload_state {
 // As of the last step. Texts and operators live until the next call.
 struct workload_status {
 	enum workload_state state;
-	const char *error;  // FAILED: one line, else NULL
+	const char *error;  // FAILED, or a place is refused that was admitted: one line, else NULL
 	uint64_t plan_hash; // from PREPARED on: of tasks, channels, schemas and settings
 	uint64_t progress;  // grows while every worker of the part polls, idle or not
 	int64_t starved_ns; // that workers were kept from it, having no core, since it last grew
@@ -75,6 +84,10 @@ struct workload_status {
 	const struct workload_cover *covers;
 	uint32_t lost_count; // participants that it was told are lost, also of one that FAILED
 	const uint32_t *lost;
+	uint32_t admitted_count; // participants that other nodes hold now, as all workers here know
+	const uint32_t *admitted;
+	uint32_t repaired_count; // of these, the ones that have all that instances here give them
+	const uint32_t *repaired;
 };
 
 struct workload;
@@ -97,12 +110,17 @@ struct workload_ops {
 	// Look after the parts.  Returns the next deadline, INT64_MAX: none.
 	int64_t (*step)(struct workload *workload, int64_t now_ns);
 	void (*destroy)(struct workload *workload); // NULL-safe
-	// Participant `lost` is gone for good, see engine_lose. PREPARED to PUBLISHED; told twice
-	// it is no error. A part that has published goes back to PUBLISHING for what it takes over.
-	// What comes under the incarnation of its successor is taken only from here on, and what
-	// `lost` acknowledges counts no more.
+	// Participant `lost` is gone for good, see engine_lose; one that was admitted is it again.
+	// PREPARED to PUBLISHED; told twice it is no error. A part that has published goes back to
+	// PUBLISHING for what it takes over. What comes under `successor` is taken only from here
+	// on, and what `lost` acknowledges counts no more.
 	void (*lose)(struct workload *workload, struct workload_part *part, uint32_t lost,
-		bool alone);
+		uint64_t successor, bool alone);
+	// Without `feed`: reach it, forget the one before, keep what it will need. With: its tasks'
+	// other instances here give it their state. RUNNING; told twice it is no error. Where that
+	// cannot be, the place is listed among the lost again, with an `error`, until it is lost.
+	void (*admit)(struct workload *workload, struct workload_part *part,
+		const struct workload_admission *admission);
 };
 
 struct workload {

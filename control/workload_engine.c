@@ -1,238 +1,20 @@
 #include "control/workload_engine.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
-#include "control/job_recovery.h"
-#include "control/pulse.h"
-#include "control/replicas.h"
-#include "control/spread.h"
+#include "control/workload_part.h"
 #include "numa/assert.h"
-#include "numa/clock.h"
 
-enum { STEP_NS = 1000000, FIGURES_NS = 200000000, ERROR_BYTES = 512 };
-
-enum action { ACTION_NONE, ACTION_BUILD, ACTION_PUBLISH };
-
-// The service thread owns a part from the moment it is queued until its action is done; the state
-// (release, acquire) says when. One that is discarded meanwhile, it tears down as well.
-struct workload_part {
-	struct workload_part *next;   // of the parts
-	struct workload_part *queued; // behind it in the queue
-	enum action action;           // NONE: only to be torn down
-	bool busy, doomed;            // queued or being acted on; discarded. Under the lock
-	_Atomic enum workload_state state;
-	struct workload_request request; // a copy, on the part's heap
-	struct heap heap;
-	struct job *job;
-	struct planned_job planned;
-	struct engine *engine;
-	struct crossing_network network; // to the other participants
-	uint64_t plan_hash;
-	const struct workload_cover *covers; // by participant; NULL: nothing is replicated
-	uint32_t *lost, lost_count;          // participants
-	bool owed; // output that was taken over behind the publishing, or while it went on
-	struct report report;
-	struct heap figures; // the report's
-	int64_t figures_at_ns;
-	char error[ERROR_BYTES];
-};
-
-struct workload_engine {
-	struct workload workload; // first: the interface
-	struct workload_engine_config config;
-	struct workload_part *parts;
-	struct pulse pulse; // of all workers
-	pthread_t thread;
-	bool stop;
-	struct workload_part *first, **last; // the queue
-	pthread_mutex_t lock;
-	pthread_cond_t change;
-};
+enum { STEP_NS = 1000000, FIGURES_NS = 200000000 };
 
 static struct workload_engine *engine_of(struct workload *workload)
 {
 	return (struct workload_engine *)workload;
 }
 
-static void set_state(struct workload_part *part, enum workload_state state)
-{
-	atomic_store_explicit(&part->state, state, memory_order_release);
-}
-
-static enum workload_state state_of(const struct workload_part *part)
-{
-	return atomic_load_explicit(&part->state, memory_order_acquire);
-}
-
-static void fail(struct workload_part *part, const char *why)
-{
-	if (why != part->error)
-		snprintf(part->error, sizeof(part->error), "%s", why);
-	set_state(part, WORKLOAD_FAILED);
-}
-
 // ---- on the service thread ----
-
-static int load(const struct workload_engine *w, struct workload_part *part)
-{
-	const struct workload_request *request = &part->request;
-	const struct job_source source = {.file = request->job,
-		.text = request->text,
-		.bytes = request->text_bytes,
-		.sets = (const char **)(uintptr_t)request->sets,
-		.set_count = request->set_count,
-		.kinds = w->config.kinds};
-	part->job = calloc(1, sizeof(*part->job));
-	if (part->job == NULL)
-		return -ENOMEM;
-	job_load(part->job, &source);
-	return part->job->errors.count == 0 ? 0 : -EINVAL;
-}
-
-static int plan(struct workload_part *part)
-{
-	const struct workload_request *request = &part->request;
-	const struct workload_participant *last =
-		&request->participants[request->participant_count - 1];
-	uint32_t workers = last->first_worker + last->workers;
-	int error = planner_plan(part->job, workers, &part->planned);
-	if (error != 0)
-		return error;
-	part->planned.plan.id = (uint32_t)XXH3_64bits(request->job, strlen(request->job));
-	part->planned.plan.version = request->plan_version;
-	spread_tasks(&part->planned, &part->job->heap, workers);
-	if (job_recovery(part->job) != NULL)
-		error = replicas_plan(part->job, &part->planned, request->participants,
-			request->participant_count);
-	if (error != 0)
-		return error;
-	if (part->planned.plan.hot)
-		part->covers = replicas_cover(&part->planned.plan, &part->job->heap,
-			request->participants, request->participant_count);
-	part->plan_hash = spread_plan_hash(&part->planned.plan);
-	return 0;
-}
-
-static void say_errors(struct workload_part *part)
-{
-	const struct error_line *line = &part->job->errors.lines[0];
-	snprintf(part->error, sizeof(part->error), "%s:%u: %s", line->file, line->line, line->text);
-	fail(part, part->error);
-}
-
-static int reach(struct workload_engine *w, struct workload_part *part,
-	const struct workload_participant *p, uint16_t *workers, uint32_t *peers)
-{
-	bool self = p == &part->request.participants[part->request.self];
-	char why[240];
-	int error = 0;
-	for (uint32_t i = 0; i < p->workers && error == 0; i++) {
-		uint32_t worker = p->first_worker + i;
-		workers[worker] = (uint16_t)(p->node_worker + i);
-		if (!self)
-			error = network_reach(w->config.network, p->links, p->link_count,
-				workers[worker], &peers[worker], why, sizeof(why));
-	}
-	if (error != 0)
-		snprintf(part->error, sizeof(part->error), "node %.64s: %s", p->node, why);
-	return error;
-}
-
-// What comes from other nodes must find room, as far as credit lets it come.
-static int check_buffers(const struct workload_engine *w, struct workload_part *part)
-{
-	const struct job_plan *job = &part->planned.plan;
-	const struct workload_participant *self = &part->request.participants[part->request.self];
-	uint64_t needed = 0;
-	for (uint32_t c = 0; c < job->channel_count; c++) {
-		uint32_t from = job->tasks[job->channels[c].from].worker;
-		uint32_t to = job->tasks[job->channels[c].to].worker;
-		if (to - self->first_worker < self->workers &&
-			from - self->first_worker >= self->workers)
-			needed += job->channel_frames + CHANNEL_CONTROL_FRAMES;
-	}
-	if (needed <= network_buffers(w->config.network))
-		return 0;
-	snprintf(part->error, sizeof(part->error),
-		"channels from other nodes may hold %" PRIu64 " packets here, and a link has room "
-		"for %" PRIu32 "; raise links.buffers to that, or lower exchange.credit",
-		needed, network_buffers(w->config.network));
-	return -ENOBUFS;
-}
-
-// How the participants' workers reach each other.
-static int connect(struct workload_engine *w, struct workload_part *part)
-{
-	const struct workload_request *request = &part->request;
-	uint32_t workers = part->planned.plan.worker_count;
-	uint16_t *numbers = heap_alloc(&part->heap, workers * sizeof(*numbers));
-	uint32_t *peers = heap_alloc(&part->heap, workers * sizeof(*peers));
-	uint64_t *boots = heap_alloc(&part->heap, workers * sizeof(*boots));
-	if (w->config.network == NULL || workers > NETWORK_WORKERS_MAX) {
-		snprintf(part->error, sizeof(part->error),
-			w->config.network == NULL
-				? "the node has no links to other nodes; give it `links:`"
-				: "over %d workers; give the job fewer",
-			NETWORK_WORKERS_MAX);
-		return -EINVAL;
-	}
-	if (part->planned.plan.recovery) {
-		snprintf(part->error, sizeof(part->error),
-			"checkpoint: barriers are not coordinated between nodes yet; leave the "
-			"section out, or give the job the workers of one node");
-		return -ENOTSUP;
-	}
-	int error = check_buffers(w, part);
-	for (uint32_t i = 0; i < request->participant_count && error == 0; i++)
-		error = reach(w, part, &request->participants[i], numbers, peers);
-	network_describe(w->config.network, &part->network);
-	for (uint32_t i = 0; i < workers; i++)
-		boots[i] = request->incarnation;
-	part->network.boots = boots;
-	part->network.workers = numbers;
-	part->network.peers = peers;
-	return error;
-}
-
-static void build(struct workload_engine *w, struct workload_part *part)
-{
-	bool apart = part->request.participant_count > 1;
-	int error = load(w, part);
-	if (error == 0)
-		error = plan(part);
-	if (error == 0 && apart)
-		error = connect(w, part);
-	if (part->job != NULL && part->job->errors.count != 0) {
-		say_errors(part);
-		return;
-	}
-	if (error != 0) {
-		fail(part, part->error[0] != 0 ? part->error : strerror(-error));
-		return;
-	}
-	const struct workload_participant *self = &part->request.participants[part->request.self];
-	const struct engine_config config = {.plan = &part->planned.plan,
-		.node = w->config.node,
-		.node_worker = self->node_worker,
-		.network = apart ? &part->network : NULL,
-		.first_worker = self->first_worker,
-		.worker_count = self->workers,
-		.worker_cpus = w->config.worker_cpus + self->node_worker,
-		.worker_nodes = w->config.worker_nodes == NULL
-			? NULL
-			: w->config.worker_nodes + self->node_worker,
-		.incarnation = part->request.incarnation};
-	if (engine_create(&config, part->error, sizeof(part->error), &part->engine) != 0)
-		fail(part, part->error);
-	else
-		set_state(part, WORKLOAD_PREPARED);
-}
 
 static void publish(struct workload_part *part)
 {
@@ -256,7 +38,7 @@ static void tear_down(struct workload_part *part)
 static void act(struct workload_engine *w, struct workload_part *part)
 {
 	if (part->action == ACTION_BUILD)
-		build(w, part);
+		part_build(w, part);
 	else if (part->action == ACTION_PUBLISH)
 		publish(part);
 	pthread_mutex_lock(&w->lock);
@@ -322,40 +104,6 @@ static void doom(struct workload_engine *w, struct workload_part *part)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static const char *keep_text(struct heap *heap, const char *text)
-{
-	return heap_text(heap, text, strlen(text));
-}
-
-static const char *const *keep_texts(struct heap *heap, const char *const *texts, uint32_t count)
-{
-	const char **kept = heap_alloc(heap, (count + 1) * sizeof(*kept));
-	for (uint32_t i = 0; i < count; i++)
-		kept[i] = keep_text(heap, texts[i]);
-	return kept;
-}
-
-static void keep_request(struct workload_part *part, const struct workload_request *request)
-{
-	struct heap *heap = &part->heap;
-	struct workload_participant *participants =
-		heap_alloc(heap, request->participant_count * sizeof(*participants));
-	for (uint32_t i = 0; i < request->participant_count; i++) {
-		const struct workload_participant *p = &request->participants[i];
-		participants[i] = *p;
-		participants[i].node = keep_text(heap, p->node);
-		participants[i].host = p->host == NULL ? NULL : keep_text(heap, p->host);
-		participants[i].rack = p->rack == NULL ? NULL : keep_text(heap, p->rack);
-		participants[i].links = keep_texts(heap, p->links, p->link_count);
-	}
-	part->request = *request;
-	part->request.job = keep_text(heap, request->job);
-	part->request.text = heap_text(heap, request->text, request->text_bytes);
-	part->request.sets = keep_texts(heap, request->sets, request->set_count);
-	part->request.participants = participants;
-	part->lost = heap_alloc(heap, request->participant_count * sizeof(*part->lost));
-}
-
 static int engine_prepare(struct workload *workload, const struct workload_request *request,
 	struct workload_part **ret_part)
 {
@@ -368,7 +116,7 @@ static int engine_prepare(struct workload *workload, const struct workload_reque
 	struct workload_part *part = calloc(1, sizeof(*part));
 	if (part == NULL)
 		return -ENOMEM;
-	keep_request(part, request);
+	part_keep_request(part, request);
 	set_state(part, WORKLOAD_PREPARING);
 	part->next = w->parts;
 	w->parts = part;
@@ -413,20 +161,18 @@ static void engine_publish_part(struct workload *workload, struct workload_part 
 }
 
 static void engine_lose_part(struct workload *workload, struct workload_part *part, uint32_t lost,
-	bool alone)
+	uint64_t successor, bool alone)
 {
 	enum workload_state state = state_of(part);
-	const struct workload_participant *p = &part->request.participants[lost];
-	bool known = false;
-	if (state < WORKLOAD_PREPARED || state > WORKLOAD_PUBLISHED)
-		return;
-	engine_lose(part->engine, p->first_worker, p->workers, p->successor, alone);
-	for (uint32_t i = 0; i < part->lost_count; i++)
-		known |= part->lost[i] == lost;
-	if (known)
-		return;
-	part->lost[part->lost_count++] = lost;
-	part->owed |= state >= WORKLOAD_PUBLISHING;
+	if (state >= WORKLOAD_PREPARED && state <= WORKLOAD_PUBLISHED)
+		part_lose(part, lost, successor, alone);
+}
+
+static void engine_admit_part(struct workload *workload, struct workload_part *part,
+	const struct workload_admission *admission)
+{
+	if (state_of(part) == WORKLOAD_RUNNING && part->request.participant_count > 1)
+		part_admit(engine_of(workload), part, admission);
 }
 
 static void engine_discard(struct workload *workload, struct workload_part *part)
@@ -448,7 +194,9 @@ static void engine_status(const struct workload *workload, const struct workload
 	enum workload_state state = state_of(part);
 	*ret_status = (struct workload_status){
 		.state = part->owed && state == WORKLOAD_PUBLISHED ? WORKLOAD_PUBLISHING : state,
-		.error = state == WORKLOAD_FAILED ? part->error : NULL,
+		.error = state == WORKLOAD_FAILED ? part->error
+			: part->refusal[0] != 0   ? part->refusal
+						  : NULL,
 		.plan_hash = state >= WORKLOAD_PREPARED ? part->plan_hash : 0,
 		.progress = w->pulse.progress,
 		.starved_ns = w->pulse.starved_ns,
@@ -456,7 +204,11 @@ static void engine_status(const struct workload *workload, const struct workload
 		.operator_count = part->report.operator_count,
 		.operators = part->report.operators,
 		.lost_count = part->lost_count,
-		.lost = part->lost};
+		.lost = part->lost,
+		.admitted_count = part->admitted_count,
+		.admitted = part->admitted,
+		.repaired_count = part->repaired_count,
+		.repaired = part->repaired};
 	if (state >= WORKLOAD_PREPARED && part->covers != NULL) {
 		ret_status->cover_count = part->request.participant_count;
 		ret_status->covers = part->covers;
@@ -478,9 +230,12 @@ static void attend(struct workload_engine *w, struct workload_part *part, int64_
 {
 	if (part->owed && state_of(part) == WORKLOAD_PUBLISHED)
 		publish_owed(w, part);
-	if (state_of(part) != WORKLOAD_RUNNING)
+	if (state_of(part) < WORKLOAD_RUNNING || state_of(part) > WORKLOAD_INTERRUPTED)
 		return;
 	enum engine_state state = engine_poll(part->engine);
+	part_note_places(part);
+	if (state_of(part) != WORKLOAD_RUNNING)
+		return; // it only gives others what they need
 	if (state != ENGINE_RUNNING ||
 		(now_ns - part->figures_at_ns >= FIGURES_NS && engine_refresh(part->engine)))
 		collect(part, now_ns);
@@ -514,6 +269,7 @@ static void engine_destroy_workload(struct workload *workload)
 	pthread_join(w->thread, NULL);
 	pthread_cond_destroy(&w->change);
 	pthread_mutex_destroy(&w->lock);
+	pthread_mutex_destroy(&w->reaching);
 	pulse_destroy(&w->pulse);
 	free(w);
 }
@@ -528,6 +284,7 @@ static const struct workload_ops ops = {
 	.step = engine_step,
 	.destroy = engine_destroy_workload,
 	.lose = engine_lose_part,
+	.admit = engine_admit_part,
 };
 
 int workload_engine_create(const struct workload_engine_config *config,
@@ -541,6 +298,7 @@ int workload_engine_create(const struct workload_engine_config *config,
 	w->config = *config;
 	w->last = &w->first;
 	pthread_mutex_init(&w->lock, NULL);
+	pthread_mutex_init(&w->reaching, NULL);
 	pthread_cond_init(&w->change, NULL);
 	error = -pthread_create(&w->thread, NULL, serve, w);
 	if (error == 0) {

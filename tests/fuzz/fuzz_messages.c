@@ -93,8 +93,14 @@ static void no_command(struct workload *workload, struct workload_part *part)
 }
 
 static void no_lose(struct workload *workload, struct workload_part *part, uint32_t lost,
-	bool alone)
+	uint64_t successor, bool alone)
 {
+}
+
+static void no_admit(struct workload *workload, struct workload_part *part,
+	const struct workload_admission *admission)
+{
+	ASSERT(admission->as->workers > 0);
 }
 
 static void no_status(const struct workload *workload, const struct workload_part *part,
@@ -108,8 +114,8 @@ static int64_t no_step(struct workload *workload, int64_t now_ns)
 	return INT64_MAX;
 }
 
-static const struct workload_ops workload_ops = {no_prepare, no_command, no_command,
-	no_command, no_command, no_status, no_step, NULL, no_lose};
+static const struct workload_ops workload_ops = {no_prepare, no_command, no_command, no_command,
+	no_command, no_status, no_step, NULL, no_lose, no_admit};
 
 static void try_controller(const uint8_t *data, size_t bytes)
 {
@@ -248,9 +254,9 @@ static size_t seed_node(unsigned index, uint8_t *data, size_t bytes_max)
 	part.job = (char *)"j-1";
 	part.incarnation = 1;
 	part.state = WEIR__PART_STATE__PART_RUNNING;
-	part.n_covers = part.n_lost = cover.n_by = 1;
+	part.n_covers = part.n_lost = part.n_admitted = part.n_repaired = cover.n_by = 1;
 	part.covers = covers;
-	part.lost = cover.by = &zero;
+	part.lost = part.admitted = part.repaired = cover.by = &zero;
 	join.node = &node;
 	join.n_parts = report.n_parts = 1;
 	join.parts = report.parts = parts;
@@ -270,13 +276,18 @@ static size_t seed_controller(unsigned index, uint8_t *data, size_t bytes_max)
 	Weir__Prepare prepare = WEIR__PREPARE__INIT;
 	Weir__Command command = WEIR__COMMAND__INIT;
 	Weir__Lose lose = WEIR__LOSE__INIT;
+	Weir__Admit admit = WEIR__ADMIT__INIT;
+	Weir__Replacement replacement = WEIR__REPLACEMENT__INIT;
 	Weir__JobSpec spec = WEIR__JOB_SPEC__INIT;
 	Weir__Participant participant = WEIR__PARTICIPANT__INIT, *participants[] = {&participant};
 	welcome.heartbeat_ns = welcome.silence_ns = 1000000000;
 	redirect.address = (char *)"d";
 	participant.node = (char *)"n";
 	participant.workers = 1;
-	prepare.job = command.job = lose.job = (char *)"j-1";
+	replacement.node = (char *)"m";
+	participant.repair = &replacement;
+	prepare.job = command.job = lose.job = admit.job = (char *)"j-1";
+	admit.as = &participant;
 	prepare.spec = &spec;
 	prepare.n_participants = 1;
 	prepare.participants = participants;
@@ -292,6 +303,9 @@ static size_t seed_controller(unsigned index, uint8_t *data, size_t bytes_max)
 	} else if (index == 3) {
 		m.body_case = WEIR__MESSAGE__BODY_LOSE;
 		m.lose = &lose;
+	} else if (index == 4) {
+		m.body_case = WEIR__MESSAGE__BODY_ADMIT;
+		m.admit = &admit;
 	} else {
 		m.body_case = WEIR__MESSAGE__BODY_START;
 		m.start = &command;
@@ -305,5 +319,5 @@ size_t fuzz_seed(unsigned index, uint8_t *data, size_t bytes_max)
 		return seed_request(index, data, bytes_max);
 	if (index < 8)
 		return seed_node(index - 6, data, bytes_max);
-	return index < 13 ? seed_controller(index - 8, data, bytes_max) : 0;
+	return index < 14 ? seed_controller(index - 8, data, bytes_max) : 0;
 }

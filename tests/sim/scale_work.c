@@ -79,7 +79,13 @@ static int64_t work_step(struct workload *workload, int64_t now_ns)
 }
 
 static void work_lose(struct workload *workload, struct workload_part *part, uint32_t lost,
-	bool alone)
+	uint64_t successor, bool alone)
+{
+	actor_of(workload)->world->disturbed = true;
+}
+
+static void work_admit(struct workload *workload, struct workload_part *part,
+	const struct workload_admission *admission)
 {
 	actor_of(workload)->world->disturbed = true;
 }
@@ -93,7 +99,8 @@ void scale_work_create(struct scale_actor *actor)
 		.discard = work_discard,
 		.status = work_status,
 		.step = work_step,
-		.lose = work_lose};
+		.lose = work_lose,
+		.admit = work_admit};
 	actor->workload.ops = &ops;
 }
 

@@ -16,7 +16,7 @@
 #include "control/message.h"
 #include "numa/assert.h"
 
-enum { NODES = 4, SENT_MAX = 512, KEYS_MAX = 32, CLIENT = 50 };
+enum { NODES = 6, SENT_MAX = 4096, KEYS_MAX = 32, CLIENT = 50 };
 #define MS 1000000LL
 
 struct key {
@@ -56,7 +56,9 @@ static uint64_t boots[NODES], incarnation;
 static char job[MESSAGE_NAME_MAX + 1];
 static uint32_t node_workers = 1;
 static int64_t heartbeat_ms = 200, silence_ms = 1500;
-static const char *hosts[NODES]; // NULL: the node's name
+static const char *hosts[NODES];     // NULL: the node's name
+static uint64_t numbers[CLIENT + 1]; // by peer: of the last command it was sent,
+static bool deaf;                    // which nobody has carried out
 
 static struct key *key_of(const char *name)
 {
@@ -119,6 +121,19 @@ static void apply(void)
 		store.revision);
 }
 
+static inline void on_nothing(void *owner, uint64_t request, enum meta_outcome outcome,
+	int64_t revision)
+{
+}
+
+static void drop_puts(void)
+{
+	for (uint32_t i = 0; i < store.put_count && store.asked == ASKED_TXN; i++) {
+		free((void *)store.puts[i].value);
+		free((char *)store.puts[i].key);
+	}
+}
+
 static void list(void)
 {
 	struct meta_entry entries[KEYS_MAX];
@@ -144,12 +159,30 @@ static bool answer(void)
 	return any;
 }
 
+// What is asked of metadata now is not answered for, whether it takes place or not.
+static inline void answer_unknown(bool done)
+{
+	struct meta_events events = store.meta.events;
+	assert_int_equal(store.asked, ASKED_TXN);
+	store.meta.events = (struct meta_events){.answered = on_nothing};
+	if (done) {
+		answer();
+	} else {
+		drop_puts();
+		store.asked = ASKED_NOTHING;
+	}
+	store.meta.events = events;
+	events.answered(events.owner, store.request, META_UNKNOWN, 0);
+}
+
 static int bus_send(struct bus *self, uint64_t peer, const void *data, size_t bytes)
 {
 	assert_true(bus.count < SENT_MAX);
 	bus.sent[bus.count].peer = peer;
 	bus.sent[bus.count++].message = message_read(data, bytes);
 	assert_non_null(bus.sent[bus.count - 1].message);
+	if (bus.sent[bus.count - 1].message->number != 0)
+		numbers[peer] = bus.sent[bus.count - 1].message->number;
 	return 0;
 }
 
@@ -220,6 +253,7 @@ static void join(uint32_t node, Weir__Part *part)
 	body.parts = &part;
 	message.body_case = WEIR__MESSAGE__BODY_JOIN;
 	message.join = &body;
+	numbers[peer_of(node)] = 0;
 	receive(peer_of(node), &message);
 	settle();
 }
@@ -228,7 +262,7 @@ static void report(uint32_t node, Weir__Part *part)
 {
 	Weir__Message message = WEIR__MESSAGE__INIT;
 	Weir__Report body = WEIR__REPORT__INIT;
-	body.seen = UINT64_MAX;
+	body.seen = deaf ? 0 : numbers[peer_of(node)];
 	body.n_parts = 1;
 	body.parts = &part;
 	message.body_case = WEIR__MESSAGE__BODY_REPORT;
@@ -302,10 +336,7 @@ static void lead(void)
 // The leader is gone, and what it asked of metadata did not take place.
 static inline void lose_leader(void)
 {
-	for (uint32_t i = 0; i < store.put_count && store.asked == ASKED_TXN; i++) {
-		free((void *)store.puts[i].value);
-		free((char *)store.puts[i].key);
-	}
+	drop_puts();
 	store.asked = ASKED_NOTHING;
 	controller_destroy(controller);
 	struct key *leader = key_of("weir/election/leader");

@@ -14,6 +14,8 @@ enum {
 	PROCESSES_MAX_SIM = CONTROLLERS_MAX + NODES_MAX + 1, // and the client
 	CLIENT_JOBS_MAX = 24,
 	LEDGER_TERMS_MAX = 4096,
+	SIM_WORKERS = 2,             // of a node
+	REPAIRED_WITHIN_MS = 100000, // the longest pause, and what a try may take
 };
 
 #define MS 1000000LL
@@ -79,21 +81,30 @@ struct published {
 	uint32_t participant; // whose output
 };
 
-// A job with replicas, as it really is: whose replica has begun, who goes on without one, and who
-// was told what.
+// A job with replicas, as it really is. The task of a participant has an instance in its place and
+// one in that of replica_of; one of them owns it. Told is what the present holder of a place was.
 struct shadow {
 	struct shadow *next;
 	char job[MESSAGE_NAME_MAX + 1];
-	uint64_t incarnation, term; // of the leader that had it run
-	int64_t prepared_ns;
+	uint64_t incarnation, term;    // of the leader that had it run
+	int64_t prepared_ns, until_ns; // until then it has something to do
 	bool runs;
 	uint32_t count;
-	uint32_t processes[NODES_MAX]; // by participant
-	bool failed[NODES_MAX];        // its part has
-	bool begun[NODES_MAX];         // its replica has
-	bool alone[NODES_MAX];
-	bool lost[NODES_MAX];            // as last written; the record may be gone by now
-	bool told[NODES_MAX][NODES_MAX]; // participant: that the second is lost
+	uint32_t processes[NODES_MAX];    // by place: who holds it,
+	uint64_t boots[NODES_MAX];        // as which replica that was made; 0: the first
+	bool failed[NODES_MAX];           // its part has
+	bool given_up[PROCESSES_MAX_SIM]; // by process, as written; the record may be gone by now
+	uint32_t owners[NODES_MAX];       // by participant: the place that owns its task
+	bool begun[NODES_MAX];            // by participant: who follows its task has begun
+	bool told[NODES_MAX][NODES_MAX];  // place: that the second is lost,
+	bool alone[NODES_MAX][NODES_MAX]; // and to do without
+	uint64_t under[NODES_MAX];        // by place: under what others took over from it
+	uint64_t successor_max;           // that there ever was
+	// The replica that is being made: whose place, as which, of which leader
+	uint32_t place;
+	uint64_t boot, boot_term; // 0: none
+	bool told_new[NODES_MAX]; // what its part was told is lost
+	int64_t lacking_ns;       // since when one could be made; 0: it could not
 };
 
 struct client_job {
@@ -137,6 +148,8 @@ struct cluster {
 	size_t published_count;
 	struct shadow *shadows;
 	uint32_t taken_over; // jobs that ended well without a participant
+	uint32_t repaired;   // places that were whole again
+	uint32_t given_up;   // new replicas that were not
 	uint32_t ended_count, finished_count;
 	bool violated;
 };
@@ -148,6 +161,7 @@ __attribute__((format(printf, 2, 3))) void cluster_violate(struct cluster *c, co
 	...);
 void process_wake(struct process *p); // have it stepped soon
 bool process_runs(const struct process *p);
+void world_strike(struct cluster *c, uint32_t process); // have a fault befall it soon
 
 // bus.c
 struct bus *sim_bus_create(struct process *p);
@@ -169,6 +183,9 @@ struct workload *sim_work_create(struct process *p);
 void sim_work_destroy(struct process *p);
 uint32_t sim_work_parts(const struct process *p);
 bool sim_work_has(const struct process *p, const char *job);
+bool sim_work_runs(const struct process *p, const char *job); // its part is not at its end
+// Whether its part, if there is one, gives all that the new holder of a place needs.
+bool sim_work_repaired(const struct process *p, const char *job, uint32_t place, uint64_t boot);
 
 // client.c
 void sim_client_start(struct process *p);
@@ -192,12 +209,19 @@ uint32_t replica_of(const char *job, uint32_t count, uint32_t participant);
 uint32_t replica_partners(const char *job, uint32_t count, uint32_t participant, uint32_t *by);
 struct shadow *shadow_of(const struct cluster *c, const char *job);
 struct shadow *shadow_prepare(struct cluster *c, const struct workload_request *request);
-void shadow_lose(struct cluster *c, struct shadow *s, uint32_t participant, uint32_t lost,
-	bool alone);
+// What a part is told; `boot`: of the replica that it is, 0: of none.
+struct shadow_loss {
+	uint32_t place;
+	uint64_t boot;
+	uint32_t lost;
+	uint64_t successor;
+	bool alone;
+};
+void shadow_lose(struct cluster *c, struct shadow *s, const struct shadow_loss *loss);
 // Whether the job went on without a process, by its record, which may be gone.
 bool shadow_is_without(const struct cluster *c, const char *job, uint64_t incarnation,
 	uint32_t process);
-// Whether a participant has all it needs to come to its end.
-bool shadow_may_end(const struct cluster *c, const struct shadow *s, uint32_t participant);
+// Whether a part has all it needs to come to its end.
+bool shadow_may_end(struct cluster *c, struct shadow *s, uint32_t place, uint64_t boot);
 void shadow_write(struct cluster *c, const Weir__JobRecord *was, const Weir__JobRecord *is);
 void shadow_end(struct cluster *c);

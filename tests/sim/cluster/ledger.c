@@ -23,20 +23,23 @@ static uint32_t publications(const struct cluster *c, const Weir__JobRecord *job
 	return count;
 }
 
-// By itself, or by whoever has its replica where it is lost.
-static bool has_published(const struct cluster *c, const Weir__JobRecord *job, uint32_t participant)
+// Of the two that have an instance of its task and are not lost, how many.
+static uint32_t publishers(const struct cluster *c, const Weir__JobRecord *job,
+	uint32_t participant)
 {
-	uint32_t by = participant;
-	bool found = false;
-	if (job->participants[participant]->lost)
-		by = replica_of(job->id, (uint32_t)job->n_participants, participant);
-	for (size_t i = 0; i < c->published_count && !found; i++) {
+	uint32_t places[] = {
+		participant, replica_of(job->id, (uint32_t)job->n_participants, participant)};
+	uint32_t count = 0;
+	for (size_t i = 0; i < c->published_count; i++) {
 		const struct published *entry = &c->published[i];
-		found = strcmp(entry->job, job->id) == 0 && entry->participant == participant &&
-			entry->incarnation == job->incarnation && by != NO_REPLICA &&
-			strcmp(c->processes[entry->process].name, job->participants[by]->node) == 0;
+		bool meant = strcmp(entry->job, job->id) == 0 &&
+			entry->participant == participant && entry->incarnation == job->incarnation;
+		for (uint32_t k = 0; k < 2 && meant; k++)
+			count += places[k] != NO_REPLICA && !job->participants[places[k]]->lost &&
+				strcmp(c->processes[entry->process].name,
+					job->participants[places[k]]->node) == 0;
 	}
-	return found;
+	return count;
 }
 
 static bool may_follow(Weir__JobState from, Weir__JobState to)
@@ -67,9 +70,10 @@ static void check_end(struct cluster *c, const Weir__JobRecord *job)
 	bool without = false;
 	for (uint32_t i = 0; i < job->n_participants && whole; i++) {
 		without |= job->participants[i]->lost;
-		if (!has_published(c, job, i))
-			cluster_violate(c, "job %s ended well before the output of %s was there",
-				job->id, job->participants[i]->node);
+		uint32_t count = publishers(c, job, i);
+		if (count != 1)
+			cluster_violate(c, "job %s ended well with the output of %s there %u times",
+				job->id, job->participants[i]->node, count);
 	}
 	c->taken_over += without;
 	if (job->state == WEIR__JOB_STATE__JOB_CANCELLED && publications(c, job) > 0)
@@ -189,7 +193,7 @@ void ledger_publish(struct cluster *c, const struct process *p, const char *job,
 	Weir__JobRecord *record = ledger_job(c, job);
 	bool good = record && record->incarnation == incarnation &&
 		(record->state == WEIR__JOB_STATE__JOB_PUBLISHING || is_without(record, p));
-	good |= !record && shadow_is_without(c, job, incarnation, p->index);
+	good |= shadow_is_without(c, job, incarnation, p->index);
 	if (!good)
 		cluster_violate(c, "job %s published on %s in state %d", job, p->name,
 			record ? (int)record->state : -1);

@@ -48,57 +48,93 @@ struct shadow *shadow_of(const struct cluster *c, const char *job)
 	return s;
 }
 
-static void check_successors(struct cluster *c, const struct workload_request *request)
+// The other place that has an instance of a participant's task.
+static uint32_t other_place(const struct shadow *s, uint32_t participant, uint32_t place)
 {
-	for (uint32_t i = 0; i < request->participant_count; i++) {
-		uint64_t successor = request->participants[i].successor;
-		bool good = successor > request->incarnation;
+	uint32_t replica = replica_of(s->job, s->count, participant);
+	return place == participant ? replica : participant;
+}
+
+static bool has_instance(const struct shadow *s, uint32_t participant, uint32_t place)
+{
+	return place == participant || place == replica_of(s->job, s->count, participant);
+}
+
+// Of all who may be lost next: above all there were, each one's own.
+static void check_successors(struct cluster *c, struct shadow *s, const Weir__JobRecord *record)
+{
+	uint64_t before = s->successor_max;
+	for (uint32_t i = 0; i < s->count; i++) {
+		uint64_t successor = record->participants[i]->successor;
+		bool good = successor > before || record->participants[i]->lost;
 		for (uint32_t k = 0; k < i && good; k++)
-			good = request->participants[k].successor != successor;
+			good = record->participants[k]->successor != successor;
 		if (!good)
 			cluster_violate(c, "job %s: successor %" PRIx64 " of %s is no new one",
-				request->job, successor, request->participants[i].node);
+				s->job, successor, record->participants[i]->node);
+		s->successor_max = successor > s->successor_max ? successor : s->successor_max;
 	}
 }
 
-struct shadow *shadow_prepare(struct cluster *c, const struct workload_request *request)
+static uint32_t process_named(const struct cluster *c, const char *name)
 {
-	struct shadow *s = shadow_of(c, request->job);
-	if (s)
-		return s;
-	check_successors(c, request);
-	s = calloc(1, sizeof(*s));
+	uint32_t found = 0;
+	for (uint32_t k = 0; k < c->count; k++)
+		if (strcmp(c->processes[k].name, name) == 0)
+			found = k;
+	return found;
+}
+
+static struct shadow *shadow_create(struct cluster *c, const struct workload_request *request)
+{
+	struct shadow *s = calloc(1, sizeof(*s));
 	VERIFY(s && request->participant_count <= NODES_MAX);
 	strcpy(s->job, request->job);
-	s->incarnation = request->incarnation;
+	s->incarnation = s->successor_max = request->incarnation;
 	s->count = request->participant_count;
-	for (uint32_t i = 0; i < s->count; i++)
-		for (uint32_t k = 0; k < c->count; k++)
-			if (strcmp(c->processes[k].name, request->participants[i].node) == 0)
-				s->processes[i] = k;
+	for (uint32_t i = 0; i < s->count; i++) {
+		s->processes[i] = process_named(c, request->participants[i].node);
+		s->owners[i] = i;
+	}
 	s->prepared_ns = c->time.now_ns;
+	bool longer = shape_of(s->job) != SHAPE_NONE && random_chance(&c->random, 500);
+	s->until_ns =
+		s->prepared_ns + (int64_t)random_in(&c->random, 50, longer ? 25000 : 6000) * MS;
 	s->next = c->shadows;
 	c->shadows = s;
 	return s;
 }
 
-// Whether anybody may have taken what a replica says that has begun. Others take it only if they
-// know of the loss; but where it feeds tasks that others follow, it leaves with what those say.
-static bool is_observed(const struct shadow *s, uint32_t participant)
+struct shadow *shadow_prepare(struct cluster *c, const struct workload_request *request)
+{
+	struct shadow *s = shadow_of(c, request->job);
+	Weir__JobRecord *record = s ? NULL : ledger_job(c, request->job);
+	if (!s)
+		s = shadow_create(c, request);
+	if (record && record->n_participants == s->count)
+		check_successors(c, s, record);
+	record_free(record);
+	return s;
+}
+
+// Whether anybody may have taken what one says that has begun. Others take it only if they know of
+// the loss; but where it feeds tasks that others follow, it leaves with what those say.
+static bool is_observed(const struct shadow *s, uint32_t owner, uint32_t follower)
 {
 	bool observed = shape_of(s->job) == SHAPE_CYCLE && s->count > 2;
 	for (uint32_t i = 0; i < s->count && !observed; i++)
-		observed =
-			s->told[i][participant] && i != replica_of(s->job, s->count, participant);
+		observed = s->told[i][owner] && i != follower;
 	return observed;
 }
 
 static void check_owners(struct cluster *c, const struct shadow *s)
 {
-	for (uint32_t i = 0; i < s->count; i++)
-		if (s->begun[i] && s->alone[i] && is_observed(s, i))
+	for (uint32_t i = 0; i < s->count; i++) {
+		uint32_t owner = s->owners[i], follower = other_place(s, i, owner);
+		if (s->begun[i] && s->alone[owner][follower] && is_observed(s, owner, follower))
 			cluster_violate(c, "job %s: %s goes on alone, and its replica has begun",
-				s->job, c->processes[s->processes[i]].name);
+				s->job, c->processes[s->processes[owner]].name);
+	}
 }
 
 static void check_alone(struct cluster *c, const struct shadow *s, uint32_t lost)
@@ -110,16 +146,34 @@ static void check_alone(struct cluster *c, const struct shadow *s, uint32_t lost
 	record_free(record);
 }
 
-void shadow_lose(struct cluster *c, struct shadow *s, uint32_t participant, uint32_t lost,
-	bool alone)
+// One that is no replica yet takes over from nobody.
+static void lose_new(struct cluster *c, struct shadow *s, const struct shadow_loss *loss)
 {
-	s->told[participant][lost] = true;
-	if (alone)
+	for (uint32_t i = 0; i < s->count; i++)
+		if (has_instance(s, i, loss->place) && has_instance(s, i, loss->lost))
+			cluster_violate(c, "job %s: takes over in a place that is not whole",
+				s->job);
+	s->told_new[loss->lost] = true;
+}
+
+void shadow_lose(struct cluster *c, struct shadow *s, const struct shadow_loss *loss)
+{
+	uint32_t lost = loss->lost, place = loss->place;
+	if (loss->boot != s->boots[place]) {
+		if (loss->boot == s->boot && place == s->place)
+			lose_new(c, s, loss);
+		return; // the one before, whose sessions are refused
+	}
+	if (s->under[lost] != 0 && s->under[lost] != loss->successor)
+		cluster_violate(c, "job %s: place %u is taken over under %" PRIx64 " and %" PRIx64,
+			s->job, lost, s->under[lost], loss->successor);
+	s->under[lost] = loss->successor;
+	s->told[place][lost] = true;
+	if (loss->alone)
 		check_alone(c, s, lost);
-	if (alone && replica_of(s->job, s->count, participant) == lost)
-		s->alone[participant] = true;
-	if (replica_of(s->job, s->count, lost) == participant)
-		s->begun[lost] = true;
+	s->alone[place][lost] |= loss->alone;
+	for (uint32_t i = 0; i < s->count; i++)
+		s->begun[i] |= s->owners[i] == lost && other_place(s, i, lost) == place;
 	check_owners(c, s);
 }
 
@@ -127,27 +181,105 @@ bool shadow_is_without(const struct cluster *c, const char *job, uint64_t incarn
 	uint32_t process)
 {
 	const struct shadow *s = shadow_of(c, job);
-	bool without = false;
-	for (uint32_t i = 0; s && s->incarnation == incarnation && i < s->count && !without; i++)
-		without = s->lost[i] && s->processes[i] == process;
-	return without;
+	return s && s->incarnation == incarnation && s->given_up[process];
 }
 
-// Its replica acknowledges, or it need not; and all that feed it are there, or their replicas are.
-bool shadow_may_end(const struct cluster *c, const struct shadow *s, uint32_t participant)
+// ---- whether a part may come to its end
+
+static uint32_t free_workers(const struct cluster *c, const struct process *p)
 {
-	uint32_t replica = replica_of(s->job, s->count, participant);
-	bool may = replica == NO_REPLICA || s->alone[participant] ||
-		(!s->begun[participant] && !s->told[participant][replica]);
+	uint32_t used = 0;
+	for (size_t i = 0; i < c->server.count; i++) {
+		const struct stored *key = &c->server.keys[i];
+		Weir__JobRecord *job = strncmp(key->key, "weir/jobs/", 10) == 0
+			? job_record_read(key->value, key->bytes)
+			: NULL;
+		bool open = job && job->state < WEIR__JOB_STATE__JOB_FINISHED;
+		for (size_t k = 0; open && k < job->n_participants; k++) {
+			const Weir__Participant *q = job->participants[k];
+			if (strcmp(q->node, p->name) == 0 && !q->lost)
+				used += q->workers;
+			if (q->repair && strcmp(q->repair->node, p->name) == 0)
+				used += q->workers;
+		}
+		record_free(job);
+	}
+	return used < SIM_WORKERS ? SIM_WORKERS - used : 0;
+}
+
+// Whether a node could have the place of one that is lost.
+static bool has_spare(const struct cluster *c, const Weir__JobRecord *job, uint32_t lost)
+{
+	bool spare = false;
+	for (uint32_t i = 0; i < c->count && !spare; i++) {
+		const struct process *p = &c->processes[i];
+		spare = p->role == ROLE_NODE && process_runs(p) &&
+			!strncmp(agent_state(p->agent), "joined", 6) &&
+			free_workers(c, p) >= job->participants[lost]->workers;
+		for (size_t k = 0; k < job->n_participants && spare; k++)
+			spare = job->participants[k]->lost ||
+				strcmp(job->participants[k]->node, p->name) != 0;
+	}
+	return spare;
+}
+
+static bool lacks_one(const struct cluster *c, const struct shadow *s)
+{
+	Weir__JobRecord *job = ledger_job(c, s->job);
+	bool lacks = false, all_run = job && job->state == WEIR__JOB_STATE__JOB_RUNNING;
+	for (uint32_t i = 0; all_run && i < job->n_participants; i++)
+		all_run = job->participants[i]->lost ||
+			sim_work_runs(&c->processes[s->processes[i]], s->job);
+	for (uint32_t i = 0; all_run && i < job->n_participants && !lacks; i++)
+		lacks = job->participants[i]->lost && job->state == WEIR__JOB_STATE__JOB_RUNNING &&
+			!job->interrupt && has_spare(c, job, i);
+	record_free(job);
+	return lacks;
+}
+
+// Once all goes well, every other job goes on until it has its replicas, if there is a place for
+// them: that must not take long.
+static bool waits_for_replica(struct cluster *c, struct shadow *s)
+{
+	if (c->faults || s->incarnation % 2 != 0 || !lacks_one(c, s)) {
+		s->lacking_ns = 0;
+		return false;
+	}
+	if (s->lacking_ns == 0)
+		s->lacking_ns = c->time.now_ns;
+	if (c->time.now_ns - s->lacking_ns > REPAIRED_WITHIN_MS * MS)
+		cluster_violate(c, "job %s was given no new replica, and there is a node for it",
+			s->job);
+	return true;
+}
+
+// Its replica acknowledges, or it need not.
+static bool may_send(const struct shadow *s, uint32_t place)
+{
+	bool may = true;
+	for (uint32_t i = 0; i < s->count && may; i++) {
+		uint32_t other = other_place(s, i, place);
+		if (s->owners[i] == place && other != NO_REPLICA)
+			may = s->alone[place][other] || (!s->begun[i] && !s->told[place][other]);
+	}
+	return may;
+}
+
+// And all that feed it are there, or their replicas are.
+bool shadow_may_end(struct cluster *c, struct shadow *s, uint32_t place, uint64_t boot)
+{
+	bool may = boot == s->boots[place] && may_send(s, place) && !waits_for_replica(c, s);
 	for (uint32_t i = 0; i < s->count && may; i++) {
 		uint32_t by = replica_of(s->job, s->count, i);
-		if (s->told[participant][i])
-			may = by == participant || (by != NO_REPLICA && s->told[by][i]);
+		if (s->told[place][i])
+			may = by == place || (by != NO_REPLICA && s->told[by][i]);
 		else
 			may = sim_work_has(&c->processes[s->processes[i]], s->job);
 	}
 	return may;
 }
+
+// ---- what the record may say
 
 static bool is_cut(const struct cluster *c, uint32_t process)
 {
@@ -197,34 +329,119 @@ static void check_failure(struct cluster *c, const struct shadow *s, const Weir_
 }
 
 // Nobody is given up who lives and was never cut off, only because its workers have no core.
-static void check_reasons(struct cluster *c, const struct shadow *s, const bool *lost)
+static void check_reasons(struct cluster *c, const struct shadow *s, const Weir__JobRecord *was,
+	const bool *lost)
 {
 	for (uint32_t i = 0; i < s->count; i++)
-		if (lost[i] && !s->lost[i] && !is_disturbed(c, s, i))
+		if (lost[i] && !was->participants[i]->lost && !is_disturbed(c, s, i))
 			cluster_violate(c, "job %s: %s was given up, and nothing was wrong with it",
 				s->job, c->processes[s->processes[i]].name);
+}
+
+static bool repairs(const Weir__Participant *was, const Weir__Participant *is)
+{
+	return was->lost && !is->lost;
+}
+
+// All that live give the new one what it needs, and nobody else was ever told of it.
+static void check_whole(struct cluster *c, const struct shadow *s, const Weir__JobRecord *was,
+	const Weir__JobRecord *is, uint32_t place)
+{
+	const Weir__Participant *p = is->participants[place];
+	const Weir__Replacement *r = was->participants[place]->repair;
+	bool good = r && strcmp(r->node, p->node) == 0 && r->incarnation == p->incarnation &&
+		p->boot == was->repair_incarnation && p->boot == s->boot && s->place == place;
+	if (!good)
+		cluster_violate(c, "job %s: %s has a place that it was not to have", s->job,
+			p->node);
+	if (is->term != s->boot_term)
+		cluster_violate(c, "job %s: the leader has changed since %s was chosen", s->job,
+			p->node);
+	for (uint32_t i = 0; i < s->count; i++)
+		if (!is->participants[i]->lost &&
+			!sim_work_repaired(&c->processes[s->processes[i]], s->job, place, p->boot))
+			cluster_violate(c, "job %s: %s is whole before %s has given it all", s->job,
+				p->node, is->participants[i]->node);
+}
+
+static void be_whole(struct cluster *c, struct shadow *s, const Weir__JobRecord *is, uint32_t place)
+{
+	s->processes[place] = process_named(c, is->participants[place]->node);
+	s->given_up[s->processes[place]] = false;
+	s->boots[place] = s->boot;
+	s->failed[place] = false;
+	s->under[place] = 0;
+	for (uint32_t i = 0; i < s->count; i++) {
+		s->told[i][place] = s->alone[i][place] = false;
+		s->told[place][i] = s->alone[place][i] = s->told_new[i];
+		s->begun[i] &= !has_instance(s, i, place);
+	}
+	c->repaired++;
+}
+
+static void take_repair(struct cluster *c, struct shadow *s, const Weir__JobRecord *was,
+	const Weir__JobRecord *is)
+{
+	for (uint32_t i = 0; i < s->count; i++) {
+		if (!repairs(was->participants[i], is->participants[i]))
+			continue;
+		check_whole(c, s, was, is, i);
+		be_whole(c, s, is, i);
+		check_successors(c, s, is);
+	}
+	c->given_up += is->repair_incarnation == 0 && was->repair_incarnation != 0 &&
+		s->boots[s->place] != was->repair_incarnation;
+	if (is->repair_incarnation == s->boot)
+		return;
+	s->boot = is->repair_incarnation;
+	s->boot_term = is->term;
+	if (s->boot != 0 && c->faults && random_chance(&c->random, 300))
+		world_strike(c, s->processes[random_in(&c->random, 0, s->count - 1)]);
+	memset(s->told_new, 0, sizeof(s->told_new));
+	for (uint32_t i = 0; i < s->count; i++)
+		if (is->participants[i]->repair)
+			s->place = i;
+}
+
+// What it had is the other instances'.
+static void take_loss(struct shadow *s, uint32_t lost)
+{
+	s->given_up[s->processes[lost]] = true;
+	for (uint32_t i = 0; i < s->count; i++) {
+		if (s->owners[i] != lost)
+			continue;
+		s->owners[i] = other_place(s, i, lost);
+		s->begun[i] = false;
+	}
+}
+
+static bool any_repaired(const Weir__JobRecord *was, const Weir__JobRecord *is)
+{
+	bool any = false;
+	for (size_t i = 0; i < is->n_participants; i++)
+		any |= repairs(was->participants[i], is->participants[i]);
+	return any;
 }
 
 static void check_lost(struct cluster *c, struct shadow *s, const Weir__JobRecord *was,
 	const Weir__JobRecord *is)
 {
-	bool lost[NODES_MAX], any = false;
+	bool lost[NODES_MAX], any = false, repaired = any_repaired(was, is);
 	for (uint32_t i = 0; i < s->count; i++) {
 		lost[i] = is->participants[i]->lost;
 		any |= lost[i];
-		if (was->participants[i]->lost && !lost[i])
-			cluster_violate(c, "job %s: %s is lost no more", is->id,
-				is->participants[i]->node);
-		if (was->participants[i]->successor != is->participants[i]->successor)
+		if (was->participants[i]->successor != is->participants[i]->successor && !repaired)
 			cluster_violate(c, "job %s: another successor for %s", is->id,
 				is->participants[i]->node);
 	}
-	check_reasons(c, s, lost);
-	memcpy(s->lost, lost, sizeof(s->lost[0]) * s->count);
+	check_reasons(c, s, was, lost);
 	if (any && !is_outlived(s, lost))
 		cluster_violate(c, "job %s goes on without those it cannot do without", is->id);
 	if (any && is->state < WEIR__JOB_STATE__JOB_RUNNING)
 		cluster_violate(c, "job %s is without a participant before it runs", is->id);
+	for (uint32_t i = 0; i < s->count; i++)
+		if (lost[i] && !was->participants[i]->lost)
+			take_loss(s, i);
 }
 
 void shadow_write(struct cluster *c, const Weir__JobRecord *was, const Weir__JobRecord *is)
@@ -237,6 +454,9 @@ void shadow_write(struct cluster *c, const Weir__JobRecord *was, const Weir__Job
 		s->term = is->term;
 	}
 	check_lost(c, s, was, is);
+	take_repair(c, s, was, is);
+	if (is->repair_incarnation != 0 && is->state != WEIR__JOB_STATE__JOB_RUNNING)
+		cluster_violate(c, "job %s: a replica is made and it does not run", is->id);
 	if (is->state == WEIR__JOB_STATE__JOB_FAILED && s->runs)
 		check_failure(c, s, was, is);
 }

@@ -16,8 +16,16 @@ struct workload_part {
 	int64_t until_ns; // of the state, INT64_MAX: it stays
 	const char *error;
 	struct shadow *shadow;
-	uint32_t self, lost_count;
-	uint32_t lost[NODES_MAX];
+	uint64_t repair;         // boot of the replica that it is, 0: of none
+	uint32_t first, workers; // of the node's
+	uint32_t self, lost_count, admitted_count, repaired_count;
+	uint32_t lost[NODES_MAX], admitted[NODES_MAX], repaired[NODES_MAX];
+	struct admission { // by participant
+		uint64_t boot;
+		bool feed;
+		int64_t until_ns; // of what it was told last
+	} admissions[NODES_MAX];
+	bool owns[NODES_MAX];      // by participant: its task's output
 	bool published[NODES_MAX]; // by participant, whose output
 	struct workload_cover covers[NODES_MAX];
 	uint32_t by[NODES_MAX][NODES_MAX];
@@ -32,9 +40,12 @@ struct sim_work {
 static uint64_t hash_of(const struct workload_request *r)
 {
 	uint64_t hash = r->text_bytes + r->plan_version;
-	for (uint32_t i = 0; i < r->participant_count; i++)
-		hash = hash * 0x9E3779B97F4A7C15ULL + r->participants[i].incarnation * 31 +
-			r->participants[i].workers * 7 + r->participants[i].first_worker;
+	for (uint32_t i = 0; i < r->participant_count; i++) {
+		const struct workload_participant *p = &r->participants[i];
+		hash = hash * 0x9E3779B97F4A7C15ULL + p->workers * 7 + p->first_worker;
+		for (const char *at = p->host; *at; at++)
+			hash = hash * 31 + (unsigned char)*at;
+	}
 	return hash;
 }
 
@@ -53,6 +64,16 @@ static void plan_replicas(struct workload_part *part, uint32_t count)
 	}
 }
 
+// A worker serves one job, also one that is only to have a place of it.
+static void check_workers(const struct sim_work *w, const struct workload_part *part)
+{
+	for (const struct workload_part *other = w->parts; other; other = other->next)
+		if ((part->repair || other->repair) && other->first < part->first + part->workers &&
+			part->first < other->first + other->workers)
+			cluster_violate(w->process->cluster, "%s: jobs %s and %s share a worker",
+				w->process->name, other->job, part->job);
+}
+
 static int work_prepare(struct workload *workload, const struct workload_request *request,
 	struct workload_part **ret_part)
 {
@@ -68,6 +89,11 @@ static int work_prepare(struct workload *workload, const struct workload_request
 	part->state = WORKLOAD_PREPARING;
 	part->until_ns = soon(p, 1, 80);
 	part->self = request->self;
+	part->repair = request->repair;
+	part->first = request->participants[part->self].node_worker;
+	part->workers = request->participants[part->self].workers;
+	check_workers(w, part);
+	part->owns[part->self] = part->repair == 0;
 	part->shadow = shadow_prepare(p->cluster, request);
 	plan_replicas(part, request->participant_count);
 	part->next = w->parts;
@@ -82,7 +108,9 @@ static void work_start(struct workload *workload, struct workload_part *part)
 	VERIFY(part->state == WORKLOAD_PREPARED);
 	ledger_start(p->cluster, p, part->job, part->incarnation);
 	part->state = WORKLOAD_RUNNING;
-	part->until_ns = soon(p, 50, 6000);
+	part->until_ns = soon(p, 1, 300);
+	if (part->until_ns < part->shadow->until_ns)
+		part->until_ns = part->shadow->until_ns;
 }
 
 static void work_interrupt(struct workload *workload, struct workload_part *part)
@@ -101,18 +129,22 @@ static bool has_lost(const struct workload_part *part, uint32_t participant)
 	return found;
 }
 
-// Its own output, and that of whose replicas have begun here.
+static bool owes(const struct workload_part *part)
+{
+	bool owes = false;
+	for (uint32_t i = 0; i < part->shadow->count && !owes; i++)
+		owes = part->owns[i] && !part->published[i];
+	return owes;
+}
+
 static void publish(struct process *p, struct workload_part *part)
 {
-	const struct shadow *s = part->shadow;
 	part->state = WORKLOAD_PUBLISHING;
 	part->until_ns = soon(p, 1, 50);
-	for (uint32_t i = 0; i < s->count; i++) {
-		bool own = i == part->self ||
-			(replica_of(part->job, s->count, i) == part->self && has_lost(part, i));
-		if (own && !part->published[i])
+	for (uint32_t i = 0; i < part->shadow->count; i++) {
+		if (part->owns[i] && !part->published[i])
 			ledger_publish(p->cluster, p, part->job, part->incarnation, i);
-		part->published[i] |= own;
+		part->published[i] |= part->owns[i];
 	}
 }
 
@@ -122,18 +154,78 @@ static void work_publish(struct workload *workload, struct workload_part *part)
 	publish(((struct sim_work *)workload)->process, part);
 }
 
+static void leave_out(uint32_t *list, uint32_t *count, uint32_t participant)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < *count; i++)
+		if (list[i] != participant)
+			list[kept++] = list[i];
+	*count = kept;
+}
+
 static void work_lose(struct workload *workload, struct workload_part *part, uint32_t lost,
-	bool alone)
+	uint64_t successor, bool alone)
 {
 	struct process *p = ((struct sim_work *)workload)->process;
+	const uint32_t count = part->shadow->count;
 	VERIFY(part->state >= WORKLOAD_PREPARED && part->state <= WORKLOAD_PUBLISHED);
-	VERIFY(lost < part->shadow->count && lost != part->self);
+	VERIFY(lost < count && lost != part->self);
 	if (!has_lost(part, lost))
 		part->lost[part->lost_count++] = lost;
-	shadow_lose(p->cluster, part->shadow, part->self, lost, alone);
-	if (part->state >= WORKLOAD_PUBLISHING && !part->published[lost] &&
-		replica_of(part->job, part->shadow->count, lost) == part->self)
+	leave_out(part->admitted, &part->admitted_count, lost);
+	leave_out(part->repaired, &part->repaired_count, lost);
+	part->admissions[lost] = (struct admission){0};
+	part->owns[lost] |= replica_of(part->job, count, lost) == part->self;
+	part->owns[part->self] |= replica_of(part->job, count, part->self) == lost;
+	const struct shadow_loss loss = {part->self, part->repair, lost, successor, alone};
+	shadow_lose(p->cluster, part->shadow, &loss);
+	if (part->state >= WORKLOAD_PUBLISHING && owes(part))
 		publish(p, part);
+}
+
+static void work_admit(struct workload *workload, struct workload_part *part,
+	const struct workload_admission *told)
+{
+	struct process *p = ((struct sim_work *)workload)->process;
+	struct admission *admission = &part->admissions[told->place];
+	VERIFY(part->state == WORKLOAD_RUNNING && told->place != part->self);
+	if (admission->boot == told->boot && admission->feed >= told->feed)
+		return;
+	if (told->boot < admission->boot || told->feed != (admission->boot == told->boot))
+		cluster_violate(p->cluster, "job %s: %s was told to %s %s out of order", part->job,
+			p->name, told->feed ? "feed" : "admit", told->as->node);
+	leave_out(part->lost, &part->lost_count, told->place);
+	*admission = (struct admission){told->boot, told->feed, soon(p, 1, told->feed ? 400 : 60)};
+}
+
+// It cannot be reached, or its retention is full.
+static void refuse(struct workload_part *part, uint32_t participant)
+{
+	leave_out(part->admitted, &part->admitted_count, participant);
+	part->lost[part->lost_count++] = participant;
+}
+
+// Carry out what has had its time.  Returns when to look again.
+static int64_t admit(struct cluster *c, struct workload_part *part)
+{
+	int64_t next_ns = INT64_MAX;
+	for (uint32_t i = 0; i < part->shadow->count; i++) {
+		struct admission *admission = &part->admissions[i];
+		if (admission->until_ns == 0)
+			continue;
+		if (admission->until_ns > c->time.now_ns) {
+			next_ns = admission->until_ns < next_ns ? admission->until_ns : next_ns;
+			continue;
+		}
+		if (c->faults && random_chance(&c->random, 30))
+			refuse(part, i);
+		else if (admission->feed)
+			part->repaired[part->repaired_count++] = i;
+		else
+			part->admitted[part->admitted_count++] = i;
+		admission->until_ns = 0;
+	}
+	return next_ns;
 }
 
 static void work_discard(struct workload *workload, struct workload_part *part)
@@ -163,6 +255,10 @@ static void work_status(const struct workload *workload, const struct workload_p
 		return;
 	ret_status->lost_count = part->lost_count;
 	ret_status->lost = part->lost;
+	ret_status->admitted_count = part->admitted_count;
+	ret_status->admitted = part->admitted;
+	ret_status->repaired_count = part->repaired_count;
+	ret_status->repaired = part->repaired;
 	if (replica_of(part->job, part->shadow->count, 0) == NO_REPLICA)
 		return;
 	ret_status->cover_count = part->shadow->count;
@@ -173,7 +269,8 @@ static void advance(struct process *p, struct workload_part *part)
 {
 	struct cluster *c = p->cluster;
 	bool fails = c->faults && random_chance(&c->random, 15);
-	if (part->state == WORKLOAD_RUNNING && !shadow_may_end(c, part->shadow, part->self)) {
+	if (part->state == WORKLOAD_RUNNING &&
+		!shadow_may_end(c, part->shadow, part->self, part->repair)) {
 		part->until_ns = soon(p, 1, 30);
 		return;
 	}
@@ -181,7 +278,7 @@ static void advance(struct process *p, struct workload_part *part)
 	if (fails) {
 		part->error = "it could not";
 		part->state = WORKLOAD_FAILED;
-		part->shadow->failed[part->self] = true;
+		part->shadow->failed[part->self] |= part->repair == part->shadow->boots[part->self];
 	} else if (part->state == WORKLOAD_PREPARING) {
 		part->state = WORKLOAD_PREPARED;
 	} else if (part->state == WORKLOAD_RUNNING) {
@@ -202,13 +299,15 @@ static int64_t work_step(struct workload *workload, int64_t now_ns)
 		if (part->until_ns <= now_ns)
 			advance(w->process, part);
 		part->progress++;
+		int64_t admit_ns = admit(w->process->cluster, part);
 		next_ns = part->until_ns < next_ns ? part->until_ns : next_ns;
+		next_ns = admit_ns < next_ns ? admit_ns : next_ns;
 	}
 	return next_ns;
 }
 
 static const struct workload_ops ops = {work_prepare, work_start, work_interrupt, work_publish,
-	work_discard, work_status, work_step, NULL, work_lose};
+	work_discard, work_status, work_step, NULL, work_lose, work_admit};
 
 struct workload *sim_work_create(struct process *p)
 {
@@ -227,13 +326,33 @@ uint32_t sim_work_parts(const struct process *p)
 	return count;
 }
 
+static const struct workload_part *part_of(const struct process *p, const char *job)
+{
+	const struct workload_part *part = p->work ? p->work->parts : NULL;
+	while (part && strcmp(part->job, job) != 0)
+		part = part->next;
+	return part;
+}
+
+bool sim_work_repaired(const struct process *p, const char *job, uint32_t place, uint64_t boot)
+{
+	const struct workload_part *part = part_of(p, job);
+	bool repaired = !part || part->self == place || part->state == WORKLOAD_FAILED;
+	for (uint32_t i = 0; part && i < part->repaired_count && !repaired; i++)
+		repaired = part->repaired[i] == place && part->admissions[place].boot == boot;
+	return repaired;
+}
+
 bool sim_work_has(const struct process *p, const char *job)
 {
-	bool found = false;
-	for (struct workload_part *part = p->work ? p->work->parts : NULL; part && !found;
-		part = part->next)
-		found = strcmp(part->job, job) == 0 && part->state != WORKLOAD_FAILED;
-	return found;
+	const struct workload_part *part = part_of(p, job);
+	return part && part->state != WORKLOAD_FAILED;
+}
+
+bool sim_work_runs(const struct process *p, const char *job)
+{
+	const struct workload_part *part = part_of(p, job);
+	return part && part->state == WORKLOAD_RUNNING;
 }
 
 void sim_work_destroy(struct process *p)

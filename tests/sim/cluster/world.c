@@ -8,7 +8,7 @@
 #include "numa/assert.h"
 #include "tests/sim/cluster/cluster.h"
 
-enum { FAULTS_MS = 30000, CALM_MS = 120000, TICK_MS = 20 };
+enum { FAULTS_MS = 30000, CALM_MS = 400000, TICK_MS = 20 };
 
 static const char *const controller_names[] = {"c0", "c1", "c2"};
 
@@ -105,7 +105,7 @@ static void start(struct process *p)
 			.host = p->name,
 			.rack = p->index % 2 ? "odd" : "even",
 			.boot = p->boot,
-			.workers = 2,
+			.workers = SIM_WORKERS,
 			.controllers = controller_names,
 			.controller_count = c->controllers,
 			.bus = sim_bus_create(p),
@@ -242,6 +242,18 @@ static void fault_process(struct cluster *c, struct process *p)
 	}
 }
 
+static void strike(void *owner, void *argument)
+{
+	struct process *p = owner;
+	if (p->cluster->faults)
+		fault_process(p->cluster, p);
+}
+
+void world_strike(struct cluster *c, uint32_t process)
+{
+	vtime_at(&c->time, later(c, 1, 800), strike, &c->processes[process], NULL);
+}
+
 static void fault_server(struct cluster *c)
 {
 	c->server.gone = random_chance(&c->random, 500);
@@ -373,8 +385,11 @@ bool cluster_run_seed(uint64_t seed, bool verbose)
 		run_until(c, c->time.now_ns + 100 * MS);
 	if (!c->violated && why)
 		cluster_violate(c, "%d s after the last fault %s", CALM_MS / 1000, why);
-	say(c, "%u faults, %u jobs ended, %u of them well, %u without a node", c->fault_count,
-		c->ended_count, c->finished_count, c->taken_over);
+	say(c,
+		"%u faults, %u jobs ended, %u of them well, %u without a node; %u new replicas, "
+		"%u given up",
+		c->fault_count, c->ended_count, c->finished_count, c->taken_over, c->repaired,
+		c->given_up);
 	bool good = !c->violated;
 	destroy(c);
 	free(c);
