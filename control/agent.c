@@ -1,61 +1,15 @@
-#include "control/agent.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/message.h"
+#include "control/agent_parts.h"
 #include "numa/assert.h"
 
-enum { STATE_BYTES = 256, INBOX_MAX = 4096 };
-enum { RETRY_NS_MIN = 20000000, RETRY_NS_MAX = 1000000000, FIGURES_NS = 1000000000 };
+enum { RETRY_NS_MIN = 20000000, RETRY_NS_MAX = 1000000000 };
 #define CONNECT_NS 2000000000LL
 #define LEAVE_ALONE_NS 3000000000LL
-
-// A part on this node; without one of the workload's when that could not begin.
-struct agent_part {
-	char job[MESSAGE_NAME_MAX + 1];
-	uint64_t incarnation;
-	uint32_t participants, self;
-	struct workload_part *work;
-	char error[STATE_BYTES];
-	enum workload_state told; // in the last report: its state, and how many
-	uint32_t told_admitted, told_repaired;
-};
-
-enum agent_phase { AGENT_APART, AGENT_CONNECTING, AGENT_JOINING, AGENT_JOINED };
-
-struct agent_item {
-	uint64_t peer;
-	Weir__Message *message; // NULL: opened or closed
-	bool opened;
-};
-
-struct agent {
-	struct agent_config config;
-	int64_t now_ns;
-	enum agent_phase phase;
-	uint64_t peer, term; // term: the highest that ever welcomed it
-	int64_t retry_at_ns, retry_ns, heard_ns;
-	int64_t heartbeat_ns, patience_ns;
-	int64_t promised_ns; // when it was to be stepped next
-	int64_t late_ns;     // the most that it was run late since the last report
-	uint32_t next_controller;
-	char redirect[STATE_BYTES]; // where to go next, "": the next in the list
-	uint64_t incarnation;
-	uint64_t seen; // number of the last command
-	bool due;      // a report is
-	int64_t reported_ns, figures_ns;
-	bool leaving;
-	int64_t leaving_since_ns;
-	uint32_t part_count;
-	struct agent_part parts[MESSAGE_PARTS_MAX];
-	uint32_t inbox_count;
-	struct agent_item inbox[INBOX_MAX];
-	char state[STATE_BYTES];
-};
 
 static void inbox_add(struct agent *a, struct agent_item item)
 {
@@ -134,186 +88,6 @@ bool agent_has_left(const struct agent *a)
 	bool alone = a->phase != AGENT_JOINED && a->now_ns - a->leaving_since_ns > LEAVE_ALONE_NS;
 	return a->leaving && (a->part_count == 0 || alone);
 }
-
-// What a report says of its parts; filled per message and freed with it.
-struct told {
-	Weir__Part *parts;
-	Weir__Part **list;
-};
-
-static void fill_operators(Weir__Part *out, const struct workload_status *status)
-{
-	out->operators = calloc(status->operator_count + 1, sizeof(*out->operators));
-	VERIFY(out->operators);
-	for (uint32_t i = 0; i < status->operator_count; i++) {
-		const struct report_operator *op = &status->operators[i];
-		const struct weir_counters *counters = &op->figures.counters;
-		Weir__OperatorFigures *f = calloc(1, sizeof(*f));
-		VERIFY(f);
-		weir__operator_figures__init(f);
-		f->id = (char *)op->id;
-		f->kind = (char *)op->kind;
-		f->role = op->role;
-		f->leads = op->leads;
-		f->tasks = op->figures.tasks;
-		f->records_in = counters->records_in;
-		f->records_out = counters->records_out;
-		for (uint32_t d = 0; d < WEIR_DROP_COUNT; d++)
-			f->dropped += counters->dropped[d];
-		f->busy_share = op->figures.busy_share;
-		f->backpressured_share = op->figures.backpressured_share;
-		f->results = calloc(op->result_count + 1, sizeof(*f->results));
-		VERIFY(f->results);
-		for (uint32_t r = 0; r < op->result_count; r++) {
-			f->results[r] = calloc(1, sizeof(**f->results));
-			VERIFY(f->results[r]);
-			weir__figure__init(f->results[r]);
-			f->results[r]->name = (char *)op->results[r].name;
-			f->results[r]->value = op->results[r].value;
-		}
-		f->n_results = op->result_count;
-		out->operators[out->n_operators++] = f;
-	}
-}
-
-static void free_operators(Weir__Part *part)
-{
-	for (size_t i = 0; i < part->n_operators; i++) {
-		for (size_t r = 0; r < part->operators[i]->n_results; r++)
-			free(part->operators[i]->results[r]);
-		free(part->operators[i]->results);
-		free(part->operators[i]);
-	}
-	free(part->operators);
-}
-
-static void fill_covers(Weir__Part *out, const struct workload_status *status)
-{
-	out->covers = calloc(status->cover_count + 1, sizeof(*out->covers));
-	VERIFY(out->covers);
-	for (uint32_t i = 0; i < status->cover_count; i++) {
-		Weir__Cover *cover = calloc(1, sizeof(*cover));
-		VERIFY(cover);
-		weir__cover__init(cover);
-		cover->whole = status->covers[i].whole;
-		cover->n_by = status->covers[i].by_count;
-		cover->by = (uint32_t *)(uintptr_t)status->covers[i].by;
-		out->covers[out->n_covers++] = cover;
-	}
-}
-
-static void free_covers(Weir__Part *part)
-{
-	for (size_t i = 0; i < part->n_covers; i++)
-		free(part->covers[i]);
-	free(part->covers);
-}
-
-static void part_status(const struct agent *a, const struct agent_part *part,
-	struct workload_status *ret_status)
-{
-	const struct workload *workload = a->config.workload;
-	*ret_status = (struct workload_status){.state = WORKLOAD_FAILED, .error = part->error};
-	if (part->work)
-		workload->ops->status(workload, part->work, ret_status);
-}
-
-static void fill_part(struct agent *a, struct agent_part *part, Weir__Part *out, bool figures)
-{
-	struct workload_status status;
-	part_status(a, part, &status);
-	weir__part__init(out);
-	out->job = part->job;
-	out->incarnation = part->incarnation;
-	out->state = (Weir__PartState)status.state;
-	out->error = (char *)(status.error ? status.error : "");
-	out->plan_hash = status.plan_hash;
-	out->progress = status.progress;
-	out->seconds = status.seconds;
-	out->starved_ns = (uint64_t)status.starved_ns;
-	out->n_lost = status.lost_count;
-	out->lost = (uint32_t *)(uintptr_t)status.lost;
-	out->n_admitted = status.admitted_count;
-	out->admitted = (uint32_t *)(uintptr_t)status.admitted;
-	out->n_repaired = status.repaired_count;
-	out->repaired = (uint32_t *)(uintptr_t)status.repaired;
-	bool whole = figures || status.state != part->told;
-	if (whole)
-		fill_operators(out, &status);
-	if (whole && part->self == 0) // all have the same, of as many participants as there are
-		fill_covers(out, &status);
-	part->told = status.state;
-	part->told_admitted = status.admitted_count;
-	part->told_repaired = status.repaired_count;
-}
-
-static struct told tell(struct agent *a, bool figures)
-{
-	struct told told = {calloc(a->part_count + 1, sizeof(*told.parts)),
-		calloc(a->part_count + 1, sizeof(*told.list))};
-	VERIFY(told.parts && told.list);
-	for (uint32_t i = 0; i < a->part_count; i++) {
-		fill_part(a, &a->parts[i], &told.parts[i], figures);
-		told.list[i] = &told.parts[i];
-	}
-	return told;
-}
-
-static void told_free(struct agent *a, struct told *told)
-{
-	for (uint32_t i = 0; i < a->part_count; i++) {
-		free_operators(&told->parts[i]);
-		free_covers(&told->parts[i]);
-	}
-	free(told->parts);
-	free(told->list);
-}
-
-static void send_report(struct agent *a)
-{
-	Weir__Message message = WEIR__MESSAGE__INIT;
-	Weir__Report report = WEIR__REPORT__INIT;
-	bool figures = a->now_ns - a->figures_ns >= FIGURES_NS;
-	struct told told = tell(a, figures);
-	if (figures)
-		a->figures_ns = a->now_ns;
-	a->reported_ns = a->now_ns;
-	a->due = false;
-	report.seen = a->seen;
-	report.leaving = a->leaving;
-	report.late_ns = (uint64_t)a->late_ns;
-	a->late_ns = 0;
-	report.n_parts = a->part_count;
-	report.parts = told.list;
-	message.body_case = WEIR__MESSAGE__BODY_REPORT;
-	message.report = &report;
-	message_send(a->config.bus, a->peer, &message);
-	told_free(a, &told);
-}
-
-static void send_join(struct agent *a)
-{
-	Weir__Message message = WEIR__MESSAGE__INIT;
-	Weir__Join join = WEIR__JOIN__INIT;
-	Weir__NodeRecord node = WEIR__NODE_RECORD__INIT;
-	struct told told = tell(a, true);
-	node.format = MESSAGE_VERSION;
-	node.name = (char *)a->config.name;
-	node.boot = a->config.boot;
-	node.host = (char *)a->config.host;
-	node.rack = (char *)a->config.rack;
-	node.workers = a->config.workers;
-	node.n_links = a->config.link_count;
-	node.links = (char **)a->config.links;
-	join.node = &node;
-	join.n_parts = a->part_count;
-	join.parts = told.list;
-	message.body_case = WEIR__MESSAGE__BODY_JOIN;
-	message.join = &join;
-	message_send(a->config.bus, a->peer, &message);
-	told_free(a, &told);
-}
-
 // Try again later, each time after a longer pause.
 static void go_apart(struct agent *a)
 {
@@ -454,7 +228,7 @@ static void lose(struct agent *a, const Weir__Lose *lose)
 	struct workload_status status;
 	if (!part || lose->participant >= part->participants || lose->participant == part->self)
 		return;
-	part_status(a, part, &status);
+	agent_part_status(a, part, &status);
 	if (status.state >= WORKLOAD_PREPARED && status.state <= WORKLOAD_PUBLISHED)
 		workload->ops->lose(workload, part->work, lose->participant, lose->successor,
 			lose->alone);
@@ -470,7 +244,7 @@ static void admit(struct agent *a, const Weir__Admit *admit)
 	const struct workload_participant as = participant_of(admit->as);
 	const struct workload_admission admission = {
 		.place = admit->place, .feed = admit->feed, .boot = admit->boot, .as = &as};
-	part_status(a, part, &status);
+	agent_part_status(a, part, &status);
 	if (status.state == WORKLOAD_RUNNING)
 		workload->ops->admit(workload, part->work, &admission);
 }
@@ -489,7 +263,7 @@ static void carry_out(struct agent *a, const Weir__Message *m)
 	else // start, interrupt, publish and abort are one member
 		part = meant(a, m->start->job, m->start->incarnation);
 	if (part)
-		part_status(a, part, &status);
+		agent_part_status(a, part, &status);
 	if (m->body_case == WEIR__MESSAGE__BODY_ABORT && part)
 		part_drop(a, (uint32_t)(part - a->parts));
 	else if (m->body_case == WEIR__MESSAGE__BODY_START && status.state == WORKLOAD_PREPARED)
@@ -519,7 +293,7 @@ static void take(struct agent *a, const struct agent_item *item)
 	a->heard_ns = a->now_ns;
 	if (item->opened && a->phase == AGENT_CONNECTING) {
 		a->phase = AGENT_JOINING;
-		send_join(a);
+		agent_send_join(a);
 	} else if (!m && !item->opened) {
 		a->peer = 0;
 		go_apart(a);
@@ -547,7 +321,7 @@ static bool parts_changed(struct agent *a)
 {
 	struct workload_status status;
 	for (uint32_t i = 0; i < a->part_count; i++) {
-		part_status(a, &a->parts[i], &status);
+		agent_part_status(a, &a->parts[i], &status);
 		if (status.state != a->parts[i].told ||
 			status.admitted_count != a->parts[i].told_admitted ||
 			status.repaired_count != a->parts[i].told_repaired)
@@ -571,7 +345,7 @@ static int64_t keep_in_touch(struct agent *a)
 	if (a->phase != AGENT_JOINED)
 		return a->heard_ns + silent_ns + 1;
 	if (a->due || a->now_ns - a->reported_ns >= a->heartbeat_ns || parts_changed(a))
-		send_report(a);
+		agent_send_report(a);
 	return a->reported_ns + a->heartbeat_ns;
 }
 
