@@ -18,7 +18,7 @@
 #include "numa/clock.h"
 #include "numa/pin.h"
 
-enum { SLEEP_NS = 50000, DETACH_POLL_NS = 20000 };
+enum { SLEEP_NS = 50000, JOBLESS_NS = 1000000, DETACH_POLL_NS = 20000 };
 
 struct node_worker {
 	struct node *node;
@@ -66,7 +66,7 @@ static void note_round(struct node_worker *w)
 }
 
 // Nothing to do: how to pass the time is the user's choice.
-static void wait_idle(enum node_wait wait, int64_t now_ns, int64_t deadline_ns)
+static void wait_idle(enum node_wait wait, int64_t now_ns, int64_t deadline_ns, int64_t most_ns)
 {
 	if (wait == NODE_WAIT_SPIN) {
 		rte_pause();
@@ -74,7 +74,7 @@ static void wait_idle(enum node_wait wait, int64_t now_ns, int64_t deadline_ns)
 		sched_yield();
 	} else {
 		int64_t left = deadline_ns - now_ns;
-		struct timespec time = {0, left < SLEEP_NS ? (left > 0 ? left : 0) : SLEEP_NS};
+		struct timespec time = {0, left < most_ns ? (left > 0 ? left : 0) : most_ns};
 		nanosleep(&time, NULL);
 	}
 }
@@ -150,7 +150,8 @@ static void loop(struct node_worker *w)
 		note_round(w);
 		take_changes(w);
 		if (step(w, now_ns) == 0)
-			wait_idle(node->config.wait, now_ns, deadline(w));
+			wait_idle(node->config.wait, now_ns, deadline(w),
+				w->share_count == 0 ? JOBLESS_NS : SLEEP_NS);
 	}
 }
 
