@@ -45,12 +45,13 @@ struct node {
 	enum node_state state;
 	bool leaving;
 	bool look;     // its parts are to be swept
+	bool silent;   // dead only because nothing is heard
 	uint64_t peer; // 0: not connected
 	int64_t heard_ns;
 	int64_t swept_ns; // when its parts were last looked at for progress
 	Weir__NodeRecord *record;
 	struct jitter reports, moves; // of its reports, and of its parts' progress
-	uint64_t number, seen; // of commands: the last one sent, and carried out
+	uint64_t number, seen;        // of commands: the last one sent, and carried out
 	struct part *parts;
 	uint32_t part_count;
 	char reason[REASON_BYTES]; // of being dead

@@ -140,6 +140,10 @@ static void look_at_part(struct controller *c, struct job_entry *job, uint32_t i
 	struct tally *tally)
 {
 	struct node *node = job->nodes[i];
+	if (node && node->state != NODE_ALIVE &&
+		job->record->state == WEIR__JOB_STATE__JOB_PREPARING)
+		snprintf(job->waiting, sizeof(job->waiting), "node %.96s, to prepare",
+			node->record->name);
 	if (!node || node->state != NODE_ALIVE)
 		return;
 	struct part *part = node_part(node, job->record->id, job->record->incarnation);

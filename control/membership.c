@@ -80,6 +80,7 @@ static void die(struct controller *c, struct node *node, const char *why)
 	if (node->peer)
 		c->config.bus->ops->close(c->config.bus, node->peer);
 	node->peer = 0;
+	node->silent = false;
 	node->state = NODE_DEAD;
 	jobs_look_at(c, node);
 }
@@ -263,6 +264,7 @@ static void check_silence(struct controller *c, struct node *node)
 		return;
 	snprintf(why, sizeof(why), "nothing heard for %" PRId64 " ms", silent_ns / 1000000);
 	die(c, node, why);
+	node->silent = true;
 }
 
 // For how long a part has not gone on though it could have.

@@ -156,6 +156,12 @@ static bool part_is_gone(const struct job_entry *job, struct standing *standing,
 	return part->hung && say(standing, "does not move", "a worker hangs");
 }
 
+// While nothing runs yet, one that is only silent may come back: nothing is lost by waiting.
+static bool is_awaited(const struct job_entry *job, const struct node *node)
+{
+	return node->silent && job->record->state == WEIR__JOB_STATE__JOB_PREPARING;
+}
+
 static bool node_is_gone(const struct job_entry *job, uint32_t index)
 {
 	struct standing *standing = &job->standings[index];
@@ -165,7 +171,7 @@ static bool node_is_gone(const struct job_entry *job, uint32_t index)
 		return say(standing, publishing ? "died before it published" : "died",
 			node ? "its process was replaced" : "");
 	if (node->state == NODE_DEAD)
-		return say(standing, "died", node->reason);
+		return !is_awaited(job, node) && say(standing, "died", node->reason);
 	return node->state == NODE_ALIVE &&
 		part_is_gone(job, standing,
 			node_part(node, job->record->id, job->record->incarnation));

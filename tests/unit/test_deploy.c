@@ -1,4 +1,5 @@
-// Which nodes a job gets: few and near ones, and two failure domains for one with replicas.
+// Which nodes a job gets: few and near ones, and two failure domains for one with replicas; and how
+// long it waits for them.
 #include "controller_fixture.h"
 
 static int set_up(void **state)
@@ -90,6 +91,70 @@ static void test_one_rack_is_waited_with(void **state)
 	record_free(found);
 }
 
+// ---- a node that is silent while a job is prepared
+
+static void run_two(void)
+{
+	nodes = 2;
+	for (uint32_t i = 0; i < nodes; i++) {
+		boots[i] = 10 + i;
+		join(i, NULL);
+	}
+	submit();
+	report_prepared(0, false);
+}
+
+// Only the first one reports.
+static void pass(int64_t ms)
+{
+	for (int64_t left = ms; left > 0; left -= heartbeat_ms) {
+		now_ns += heartbeat_ms * MS;
+		report_state(0, WEIR__PART_STATE__PART_PREPARED, NULL, 0);
+	}
+}
+
+static void test_who_comes_back_in_time_prepares(void **state)
+{
+	node_workers = 1;
+	run_two();
+	pass(2 * silence_ms);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_PREPARING);
+	forget_sent();
+	join(1, NULL);
+	assert_int_equal(sent(1, WEIR__MESSAGE__BODY_PREPARE), 1);
+	report_prepared(1, false);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
+}
+
+static void test_who_does_not_come_back_is_not_waited_for_long(void **state)
+{
+	node_workers = 1;
+	run_two();
+	pass(9000);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_PREPARING);
+	pass(2000);
+	assert_error_names("did not prepare", "in time");
+}
+
+static void test_who_is_dead_for_certain_is_not_waited_for(void **state)
+{
+	node_workers = 1;
+	run_two();
+	close_peer(peer_of(1));
+	settle();
+	assert_error_names("n1", "connection reset");
+}
+
+static void test_another_process_is_not_waited_for(void **state)
+{
+	node_workers = 1;
+	run_two();
+	pass(2 * silence_ms);
+	boots[1]++;
+	join(1, NULL);
+	assert_error_names("n1", "its process was replaced");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -100,6 +165,10 @@ int main(void)
 		TEST(test_hosts_count_and_not_nodes),
 		TEST(test_one_domain_is_waited_with),
 		TEST(test_one_rack_is_waited_with),
+		TEST(test_who_comes_back_in_time_prepares),
+		TEST(test_who_does_not_come_back_is_not_waited_for_long),
+		TEST(test_who_is_dead_for_certain_is_not_waited_for),
+		TEST(test_another_process_is_not_waited_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
