@@ -8,6 +8,7 @@ import glob
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -126,13 +127,20 @@ class ClusterCase(unittest.TestCase):
 
     # ---- what a user does
 
-    def weir(self, *arguments, code=0):
-        done = subprocess.run([os.path.join(BUILD, "weir"), *arguments], cwd=TOP, text=True,
-                              capture_output=True, timeout=PATIENCE, check=False,
+    def ask(self, arguments, patience=PATIENCE):
+        return subprocess.run([os.path.join(BUILD, "weir"), *arguments], cwd=TOP, text=True,
+                              capture_output=True, timeout=patience, check=False,
                               env={**os.environ, "WEIR_CONTROLLER": self.address,
                                    "HOME": self.folder})
-        if code is not None:
-            self.assertEqual(done.returncode, code, f"{arguments} {done.stderr}{self.logs()}")
+
+    def weir(self, *arguments, code=0):
+        try:
+            done = self.ask(arguments)
+        except subprocess.TimeoutExpired:
+            self.fail(f"{arguments} takes over {PATIENCE} s" + self.explain())
+        if code is not None and done.returncode != code:
+            self.fail(f"{arguments}: {done.returncode}, not {code}: {done.stdout}{done.stderr}"
+                      + self.explain())
         return done
 
     def logs(self):
@@ -142,10 +150,31 @@ class ClusterCase(unittest.TestCase):
                 text += f"\n== {name}\n" + log.read()
         return text
 
+    def answer(self, *question):
+        try:
+            done = self.ask(question, patience=10)
+            return done.stdout + done.stderr
+        except subprocess.TimeoutExpired:
+            return "no answer\n"
+
+    def explain(self):
+        """What the cluster says of itself, and all logs: a failure may not come again."""
+        jobs = re.findall(r'"id": "([^"]+)"', self.answer("list", "--json"))
+        questions = [("nodes",), ("nodes", "--json"), ("events",),
+                     *(("status", job, "--json") for job in jobs)]
+        text = ""
+        for question in questions:
+            text += f"\n== weir {' '.join(question)}\n" + self.answer(*question)
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                text += f"\n== {name} has ended: {process.returncode}"
+        return text + self.logs()
+
     def await_that(self, condition, what):
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            self.assertLess(time.monotonic(), deadline, what + self.logs())
+            if time.monotonic() > deadline:
+                self.fail(what + self.explain())
             time.sleep(0.05)
 
     def nodes(self):
@@ -159,7 +188,15 @@ class ClusterCase(unittest.TestCase):
         self.await_that(all_live, f"not exactly {names} are alive")
 
     def state(self, job):
-        return json.loads(self.weir("status", job, "--json").stdout)["job"]
+        """As a leader tells it; for a while there may be none."""
+        told = []
+
+        def has_told():
+            done = self.weir("status", job, "--json", code=None)
+            told.append(done.stdout)
+            return done.returncode == 0
+        self.await_that(has_told, f"nobody tells of {job}")
+        return json.loads(told[-1])["job"]
 
     def written(self):
         """Bytes of output that have no name yet."""
@@ -189,11 +226,18 @@ class ClusterCase(unittest.TestCase):
         flags = [f"--set={s}" for s in sets]
         return self.weir("submit", *flags, *self.settings(job, out)).stdout.split()[0]
 
+    def runs(self, name):
+        """Or did: on a busy host nobody may have looked in between. Fails where it never will."""
+        state = self.state(name)
+        if state["state"] in ("interrupted", "cancelled", "failed"):
+            self.fail(f"it has ended: {json.dumps(state)}" + self.explain())
+        return state["state"] in ("running", "publishing", "finished")
+
     def begin(self, job, out, *sets, seconds=6):
         """Submit a job, paced to take so long.  Returns its id once it runs."""
         self.run_alone(job)
         name = self.submit(job, out, f"source.pace={ROWS[job] // seconds}/s", *sets)
-        self.await_that(lambda: self.state(name)["state"] == "running", "it does not run")
+        self.await_that(lambda: self.runs(name), "it does not run")
         return name
 
     def await_end(self, name):
