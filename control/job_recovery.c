@@ -76,8 +76,8 @@ static void check_retention(struct job *job)
 	if (at != NULL && kept < 4 * frame)
 		error_at(job, at,
 			heap_printf(&job->heap,
-				"is less than four frames of exchange.frame (%lld bytes); raise it "
-				"to at least %lld, or lower exchange.frame",
+				"is less than four frames of exchange.frame (%lldB); raise it to "
+				"at least %lldB, or lower exchange.frame",
 				(long long)frame, (long long)(4 * frame)));
 }
 

@@ -74,10 +74,12 @@ static void keep_last(struct controller *c, struct job_entry *job)
 void jobs_settled(struct controller *c, struct job_entry *job)
 {
 	const Weir__JobRecord *record = job->record;
+	bool is_news = // records are also written for losses and new replicas
+		record->state != job->settled || record->state == WEIR__JOB_STATE__JOB_SUBMITTED;
 	job->look = true;
 	job->settled = record->state;
 	takeover_settled(c, job);
-	if (c->phase == PHASE_LEADING) // not what another leader wrote
+	if (is_news && c->phase == PHASE_LEADING) // not what another leader wrote
 		events_add(c, "job %s is %s%s%s", record->id, job_state_name(record->state),
 			*record->error ? ": " : "", record->error);
 	job->prepare_until_ns = c->now_ns + c->config.prepare_ns;

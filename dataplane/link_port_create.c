@@ -207,6 +207,11 @@ static int probe(struct link_port *port, const struct link_config *c, struct lin
 	if (error == -EEXIST)
 		return problem_set(problem, error, "device",
 			"%s is another link's; give each device once", c->device);
+	if (error == -EFAULT) // no bus of DPDK's takes the name
+		return problem_set(problem, error, "device",
+			"%s is no device that DPDK knows; write one like net_memif0,… or "
+			"0000:3b:00.0 (docs/links.md)",
+			c->device);
 	if (error < 0)
 		return problem_set(problem, error, "device",
 			"%s does not start (%s); check its arguments, and this user's rights "

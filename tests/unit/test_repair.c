@@ -295,6 +295,26 @@ static void test_status_says_what_is_being_made(void **state)
 	assert_null(status()->repair);
 }
 
+static uint32_t events_with(const char *text)
+{
+	Weir__Request request = WEIR__REQUEST__INIT;
+	request.what_case = WEIR__REQUEST__WHAT_EVENTS;
+	const Weir__Reply *reply = ask(&request);
+	uint32_t found = 0;
+	for (size_t i = 0; i < reply->n_events; i++)
+		found += strstr(reply->events[i]->text, text) != NULL;
+	return found;
+}
+
+static void test_events_say_once_that_it_runs(void **state)
+{
+	be_whole();
+	assert_int_equal(events_with(" is submitted"), 1);
+	assert_int_equal(events_with(" is running"), 1);
+	assert_int_equal(events_with(" goes on without node n1"), 1);
+	assert_int_equal(events_with(" has a new replica, on node n4"), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +334,7 @@ int main(void)
 		TEST(test_a_host_of_its_own_is_waited_for),
 		TEST(test_its_workers_are_taken_until_it_is_given_up),
 		TEST(test_status_says_what_is_being_made),
+		TEST(test_events_say_once_that_it_runs),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
