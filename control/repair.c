@@ -268,7 +268,9 @@ static bool begin(struct controller *c, struct job_entry *job)
 	}
 	if (!all_are_ready(job))
 		return false;
-	for (uint32_t i = 0; i < record->n_participants; i++) {
+	uint32_t first = r->pause_ns ? r->place + 1 : 0; // another one, if the last was given up
+	for (size_t k = 0; k < record->n_participants; k++) {
+		uint32_t i = (uint32_t)((first + k) % record->n_participants);
 		Weir__Replacement *replacement =
 			record->participants[i]->lost ? deploy_choose_replacement(c, job, i) : NULL;
 		if (!replacement)
