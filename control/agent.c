@@ -170,7 +170,8 @@ static struct workload_participant participant_of(const Weir__Participant *p)
 		.links = (const char *const *)p->links,
 		.host = *p->planned_host ? p->planned_host : p->host,
 		.rack = *p->planned_rack ? p->planned_rack : p->rack,
-		.boot = p->boot};
+		.boot = p->boot,
+		.lost = p->lost};
 }
 
 static void begin(struct agent *a, struct agent_part *part, const Weir__Prepare *prepare)

@@ -256,6 +256,12 @@ static Weir__Replacement *replacement_of(const struct candidate *candidate)
 	return record_copy(&r);
 }
 
+// The last try at a new replica was with this one.
+static bool was_tried(const struct job_entry *job, const struct candidate *candidate)
+{
+	return job->repair.incarnation == candidate->node->record->incarnation;
+}
+
 static void say_no_replacement(struct job_entry *job, uint32_t place)
 {
 	const Weir__JobRecord *record = job->record;
@@ -281,11 +287,15 @@ Weir__Replacement *deploy_choose_replacement(struct controller *c, struct job_en
 	Weir__Replacement *chosen = NULL;
 	VERIFY(candidates);
 	uint32_t count = find_candidates(c, candidates, &free_workers);
-	for (uint32_t i = 0; i < count && !chosen; i++)
+	const struct candidate *best = NULL;
+	for (uint32_t i = 0; i < count; i++)
 		if (candidates[i].free >= workers && !has_part(job, candidates[i].node) &&
-			stands_apart(job->record, place, &candidates[i]))
-			chosen = replacement_of(&candidates[i]);
-	if (!chosen)
+			stands_apart(job->record, place, &candidates[i]) &&
+			(!best || was_tried(job, best)))
+			best = &candidates[i];
+	if (best)
+		chosen = replacement_of(best);
+	else
 		say_no_replacement(job, place);
 	free(candidates);
 	return chosen;

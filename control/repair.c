@@ -207,6 +207,20 @@ static bool all_are_ready(const struct job_entry *job)
 	return ready;
 }
 
+// A part that is at its end takes no more orders to admit anybody.
+static bool any_has_ended(const struct job_entry *job)
+{
+	const Weir__JobRecord *record = job->record;
+	bool ended = false;
+	for (uint32_t i = 0; i < record->n_participants && !ended; i++) {
+		struct node *node = job->standings[i].lost ? NULL : job->nodes[i];
+		const struct part *part =
+			node ? node_part(node, record->id, record->incarnation) : NULL;
+		ended = part && part->told->state > WEIR__PART_STATE__PART_RUNNING;
+	}
+	return ended;
+}
+
 // Others that are lost keep theirs: who took over from them did so under it.
 static void name_successors(struct controller *c, Weir__JobRecord *record, uint32_t place)
 {
@@ -247,9 +261,16 @@ static bool begin(struct controller *c, struct job_entry *job)
 			"another try at a new replica; the last one was given up: %.150s", r->why);
 		return false;
 	}
+	if (any_has_ended(job)) {
+		snprintf(job->waiting, sizeof(job->waiting),
+			"its end: tasks have come to theirs, and no new replica is made any more");
+		return false;
+	}
 	if (!all_are_ready(job))
 		return false;
-	for (uint32_t i = 0; i < record->n_participants; i++) {
+	uint32_t first = r->pause_ns ? r->place + 1 : 0; // another one, if the last was given up
+	for (size_t k = 0; k < record->n_participants; k++) {
+		uint32_t i = (uint32_t)((first + k) % record->n_participants);
 		Weir__Replacement *replacement =
 			record->participants[i]->lost ? deploy_choose_replacement(c, job, i) : NULL;
 		if (!replacement)

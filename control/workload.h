@@ -18,6 +18,7 @@ struct workload_participant {
 	const char *const *links; // addresses of its links, as its config says
 	const char *host, *rack;  // failure domains to plan with, whoever holds the place now
 	uint64_t boot;            // of its sessions; 0: the job's incarnation
+	bool lost;                // nobody holds it: not to be reached before somebody is admitted
 };
 
 // A participant is held by another node from now on.

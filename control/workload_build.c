@@ -109,7 +109,8 @@ int part_reach(struct workload_engine *w, struct workload_part *part, uint32_t p
 		uint32_t worker = p->first_worker + i;
 		part->numbers[worker] = (uint16_t)(p->node_worker + i);
 		part->boots[worker] = p->boot == 0 ? part->request.incarnation : p->boot;
-		if (participant == part->request.self)
+		part->peers[worker] = CROSSING_NO_PEER;
+		if (participant == part->request.self || p->lost)
 			continue;
 		pthread_mutex_lock(&w->reaching);
 		error = network_reach(w->config.network, p->links, p->link_count,

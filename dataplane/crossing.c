@@ -87,6 +87,9 @@ static uint32_t place_of(const struct crossing *c, uint32_t worker)
 static void begin(struct crossing *c, uint32_t session)
 {
 	uint32_t worker = c->session_to[session];
+	c->sessions[session] = NULL;
+	if (c->ways[session].peer == CROSSING_NO_PEER)
+		return;
 	c->sessions[session] = connect(c, session);
 	for (uint32_t i = 0; i < c->outlet_count; i++) {
 		if (c->outlet_to[i] != worker)

@@ -10,6 +10,9 @@
 
 struct arena;
 
+// Of a place that nobody holds: there is no session with it until somebody is admitted.
+#define CROSSING_NO_PEER UINT32_MAX
+
 // How the workers of a job reach each other.
 struct crossing_network {
 	struct rte_mempool *pool; // for sessions' own packets

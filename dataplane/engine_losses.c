@@ -78,14 +78,15 @@ void engine_lose(struct engine *e, uint32_t first, uint32_t count, uint64_t inca
 }
 
 // A worker that reads a part of the way of one admission and a part of the next one's begins anew
-// once it sees the loss between.
+// once it sees the loss between. What it reads of the next one's is to find the peer in the link's
+// tables, too, which that was added to just before.
 static void admit(struct engine *e, uint32_t worker)
 {
 	const struct crossing_network *n = e->config.network;
 	struct loss *l = &e->control.losses.of[worker];
 	uint64_t boot = crossing_boot(n, e->config.first_worker, worker);
 	atomic_store_explicit(&l->boot, boot, memory_order_relaxed);
-	atomic_store_explicit(&l->peer, n->peers[worker], memory_order_relaxed);
+	atomic_store_explicit(&l->peer, n->peers[worker], memory_order_release); // pairs admit
 	atomic_store_explicit(&l->number, n->workers[worker], memory_order_relaxed);
 	atomic_store_explicit(&l->admissions, read_count(&l->losses),
 		memory_order_release); // pairs worker_heed

@@ -35,7 +35,7 @@ static void admit(struct worker *w, uint32_t of)
 	struct heeded *h = &w->heeded[of];
 	const struct crossing_way way = {
 		.boot = atomic_load_explicit(&told->boot, memory_order_relaxed),
-		.peer = atomic_load_explicit(&told->peer, memory_order_relaxed),
+		.peer = atomic_load_explicit(&told->peer, memory_order_acquire),
 		.number = atomic_load_explicit(&told->number, memory_order_relaxed)};
 	crossing_admit(w->crossing, of, &way);
 	for (uint32_t i = 0; i < w->task_count; i++)

@@ -40,6 +40,7 @@ def run(*command):
 
 class ClusterCase(unittest.TestCase):
     detect = ""  # of the controller's file
+    racks = {}  # of nodes that have one
 
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="weir-jobs-")
@@ -72,7 +73,13 @@ class ClusterCase(unittest.TestCase):
     def control(self):
         self.write("ctl.yaml", f"version: 1\nname: ctl\nlisten: ['{self.address}']\n"
                                f"metadata: {{journal: {self.path('journal')}}}\n{self.detect}")
-        self.start("ctl", "weir-controller", "ctl.yaml")
+        self.start_controller("ctl")
+
+    def start_controller(self, name):
+        self.start(name, "weir-controller", name + ".yaml")
+
+    def leader(self):
+        return "ctl"
 
     def cluster(self, names, more="", wait="yield"):
         """What controls the cluster, and nodes, each joined to every other."""
@@ -82,6 +89,7 @@ class ClusterCase(unittest.TestCase):
             self.write(name + ".yaml",
                        f"version: 1\nname: {name}\ncontrollers: [{self.address}]\n"
                        f"host: host-{name}\nstorage: {self.path('storage-' + name)}\n"
+                       + (f"rack: {self.racks[name]}\n" if name in self.racks else "") +
                        f"memory: 256MiB\nworkers: {{count: 1, wait: {wait}}}\n"
                        + ("links:\n" + "".join(links[name]) if links[name] else ""))
             self.start_node(name)

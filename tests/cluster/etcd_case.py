@@ -33,9 +33,6 @@ class EtcdCase(ClusterCase):
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
 
-    def start_controller(self, name):
-        self.start(name, "weir-controller", name + ".yaml")
-
     def control(self):
         self.start_etcd()
         for name in "xy":

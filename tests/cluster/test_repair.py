@@ -19,11 +19,11 @@ class Repair(ClusterCase):
         return [(node["node"], node["incarnation"]) for node in self.state(name)["nodes"]
                 if "lost" not in node]
 
-    def await_whole(self, name):
+    def await_whole(self, name, what="1 host"):
         def whole():
             state = self.state(name)
             self.assertEqual(state["state"], "running", self.weir("events").stdout + self.logs())
-            return state.get("survives", "") == "survives 1 host"
+            return state.get("survives", "") == "survives " + what
         self.await_that(whole, "it was given no new replica")
 
     def lose(self, name, holder):
@@ -68,6 +68,20 @@ class Repair(ClusterCase):
                          "for a new replica of what node b did")
         self.assertIn("waits for a host other than host-a", self.weir("status", name).stdout)
         self.expect_end(name, "q5", "out")
+
+    def test_a_node_may_take_another_place_than_it_had(self):
+        self.racks = {"a": "left", "b": "left", "c": "right", "d": "right"}
+        self.cluster("abcd")
+        name = self.begin("q5", "out", "recovery={survive: 1 rack}", "workers.count=4", seconds=30)
+        self.await_whole(name, "1 rack")
+        for victim in self.holders(name)[:2]:
+            self.lose(name, victim)
+        self.start_node("b")  # its own place is not the first one to be made again
+        self.await_that(lambda: "b" in [node for node, _ in self.holders(name)], "b gets no place")
+        self.start_node("a")
+        self.await_whole(name, "1 rack")
+        self.expect_end(name, "q5", "out")
+        self.assertNotIn("gets no new replica", self.weir("events").stdout)
 
     def test_a_replacement_that_dies_is_followed_by_another(self):
         self.cluster("abcd")

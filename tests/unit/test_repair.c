@@ -258,6 +258,15 @@ static void test_a_host_of_its_own_is_waited_for(void **state)
 	assert_int_equal(sent(LOST, WEIR__MESSAGE__BODY_PREPARE), 1);
 }
 
+static void test_status_says_that_none_is_made_near_the_end(void **state)
+{
+	lose_one();
+	say_state(3, WEIR__PART_STATE__PART_FINISHED);
+	join_spare(SPARE);
+	assert_int_equal(repair_boot(), 0);
+	assert_non_null(strstr(status()->waiting, "no new replica is made any more"));
+}
+
 static void test_its_workers_are_taken_until_it_is_given_up(void **state)
 {
 	repair_until(ADMITTED);
@@ -332,6 +341,7 @@ int main(void)
 		TEST(test_all_must_have_done_what_they_were_told),
 		TEST(test_all_must_have_reported_to_this_leader),
 		TEST(test_a_host_of_its_own_is_waited_for),
+		TEST(test_status_says_that_none_is_made_near_the_end),
 		TEST(test_its_workers_are_taken_until_it_is_given_up),
 		TEST(test_status_says_what_is_being_made),
 		TEST(test_events_say_once_that_it_runs),

@@ -191,6 +191,40 @@ static void test_it_is_tried_again_later_and_later(void **state)
 	assert_true(repair_boot() != 0);
 }
 
+static void test_another_node_is_tried_then(void **state)
+{
+	static const uint32_t tried[] = {SPARE, SPARE + 1, SPARE};
+	lose_one();
+	join_spare(SPARE);
+	join_spare(SPARE + 1);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_true(sent(tried[i], WEIR__MESSAGE__BODY_PREPARE) > 0);
+		say_state(tried[i], WEIR__PART_STATE__PART_FAILED);
+		models[tried[i]].state = WEIR__PART_STATE__PART_NONE;
+		forget_sent();
+		pass(5200 << i);
+	}
+}
+
+static void test_another_place_is_tried_then(void **state)
+{
+	lose_one();
+	die(3); // whose tasks n2 has
+	say_lost(0, 3);
+	say_lost(2, 3);
+	join_spare(SPARE);
+	Weir__JobRecord *first = record();
+	assert_non_null(first->participants[LOST]->repair);
+	say_state(SPARE, WEIR__PART_STATE__PART_FAILED);
+	models[SPARE].state = WEIR__PART_STATE__PART_NONE;
+	pass(5200);
+	Weir__JobRecord *then = record();
+	assert_null(then->participants[LOST]->repair);
+	assert_non_null(then->participants[3]->repair);
+	record_free(first);
+	record_free(then);
+}
+
 static void test_a_job_that_ends_early_gives_it_up(void **state)
 {
 	repair_until(FED);
@@ -237,6 +271,8 @@ int main(void)
 		TEST(test_one_that_plans_otherwise_is_given_up),
 		TEST(test_it_does_not_last_for_ever),
 		TEST(test_it_is_tried_again_later_and_later),
+		TEST(test_another_node_is_tried_then),
+		TEST(test_another_place_is_tried_then),
 		TEST(test_a_job_that_ends_early_gives_it_up),
 		TEST(test_a_job_that_is_cancelled_gives_it_up),
 		TEST(test_it_is_told_again_over_a_new_connection),
