@@ -1,5 +1,6 @@
 #include "control/programs.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,8 @@ static int place(struct node_process *p)
 	return PROCESS_DONE;
 }
 
-static int start_network(struct node_process *p)
+// Others may have taken the huge pages since DPDK found that there are enough.
+static int start_network(struct node_process *p, bool huge)
 {
 	struct link_problem problem;
 	uint32_t index;
@@ -102,6 +104,8 @@ static int start_network(struct node_process *p)
 		&problem, &p->network);
 	if (rc == 0)
 		return PROCESS_DONE;
+	if (rc == -ENOMEM && huge)
+		engine_eal_start_over();
 	if (index == UINT32_MAX)
 		return fail(p, PROCESS_FAILED, problem.text);
 	node_file_link_problem(&p->file, index, &problem);
@@ -109,22 +113,25 @@ static int start_network(struct node_process *p)
 	return PROCESS_USE;
 }
 
-static int start_dpdk(const struct node_file *file)
+// `*ret_huge`: in huge pages, and it can do without.
+static int start_dpdk(const struct node_file *file, bool *ret_huge)
 {
 	const char *cards[ENGINE_PCI_MAX];
 	struct engine_eal_config config = {.bytes = file->memory, .pci = cards};
-	bool huge;
 	for (uint32_t i = 0; i < file->link_count; i++)
 		if (engine_eal_is_pci(file->links[i].device))
 			cards[config.pci_count++] = file->links[i].device;
-	return engine_eal_start_with(&config, &huge);
+	int rc = engine_eal_start_with(&config, ret_huge);
+	*ret_huge &= config.pci_count == 0; // a card's memory is pinned
+	return rc;
 }
 
 static int start_workers(struct node_process *p)
 {
-	if (start_dpdk(&p->file) < 0)
+	bool huge = false;
+	if (start_dpdk(&p->file, &huge) < 0)
 		return fail(p, PROCESS_FAILED, "DPDK did not start");
-	int code = start_network(p);
+	int code = start_network(p, huge);
 	if (code != PROCESS_DONE)
 		return code;
 	int64_t wait = p->file.wait;
