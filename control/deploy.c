@@ -267,14 +267,14 @@ static void say_no_replacement(struct job_entry *job, uint32_t place)
 	const Weir__JobRecord *record = job->record;
 	const Weir__Cover *cover = record->covers[place];
 	uint32_t workers = record->participants[place]->workers;
-	char others[REASON_BYTES / 2] = "";
+	char others[80] = "";
 	size_t bytes = 0;
 	for (size_t i = 0; i < cover->n_by && bytes < sizeof(others); i++)
 		bytes += (size_t)snprintf(others + bytes, sizeof(others) - bytes, "%s%s",
 			i ? ", " : "", domain_of_participant(record, cover->by[i]));
 	snprintf(job->waiting, sizeof(job->waiting),
 		"a %s other than %s with %u free worker%s and no part in the job, for a new "
-		"replica of what node %.64s did",
+		"replica of what node %.48s did",
 		record->survive == WEIR__SURVIVE__SURVIVE_RACK ? "rack" : "host", others, workers,
 		workers == 1 ? "" : "s", record->participants[place]->node);
 }
