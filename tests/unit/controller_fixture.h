@@ -448,6 +448,21 @@ static void submit(void)
 	record_free(found);
 }
 
+// A client wishes it; to be stepped.
+static inline void ask_to_end(bool publish)
+{
+	Weir__Message message = WEIR__MESSAGE__INIT;
+	Weir__Request request = WEIR__REQUEST__INIT;
+	Weir__Cancel cancel = WEIR__CANCEL__INIT;
+	cancel.job = job;
+	cancel.publish = publish;
+	request.what_case = WEIR__REQUEST__WHAT_CANCEL;
+	request.cancel = &cancel;
+	message.body_case = WEIR__MESSAGE__BODY_REQUEST;
+	message.request = &request;
+	receive(CLIENT, &message);
+}
+
 static inline void run_job(uint32_t count, bool cycle)
 {
 	nodes = count;

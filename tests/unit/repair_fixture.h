@@ -209,21 +209,6 @@ static inline Weir__JobStatus *status(void)
 	return ask(&request)->jobs[0];
 }
 
-static inline void ask_to_end(bool publish)
-{
-	Weir__Message message = WEIR__MESSAGE__INIT;
-	Weir__Request request = WEIR__REQUEST__INIT;
-	Weir__Cancel cancel = WEIR__CANCEL__INIT;
-	cancel.job = job;
-	cancel.publish = publish;
-	request.what_case = WEIR__REQUEST__WHAT_CANCEL;
-	request.cancel = &cancel;
-	message.body_case = WEIR__MESSAGE__BODY_REQUEST;
-	message.request = &request;
-	receive(CLIENT, &message);
-	settle();
-}
-
 // The others are told that the place is lost, as it was, and the record names nobody for it.
 static inline void assert_forgotten(void)
 {

@@ -229,6 +229,7 @@ static void test_a_job_that_ends_early_gives_it_up(void **state)
 {
 	repair_until(FED);
 	ask_to_end(true);
+	settle();
 	assert_given_up();
 	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
 	assert_int_equal(sent(SPARE, WEIR__MESSAGE__BODY_ABORT), 1);
@@ -240,6 +241,7 @@ static void test_a_job_that_is_cancelled_gives_it_up(void **state)
 {
 	repair_until(FED);
 	ask_to_end(false);
+	settle();
 	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_CANCELLED);
 	assert_int_equal(repair_boot(), 0);
 	assert_int_equal(sent(SPARE, WEIR__MESSAGE__BODY_ABORT), 1);

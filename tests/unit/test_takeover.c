@@ -63,25 +63,11 @@ static void test_status_says_what_may_die(void **state)
 			"was on node n3");
 }
 
-static void ask_to_interrupt(void)
-{
-	Weir__Message message = WEIR__MESSAGE__INIT;
-	Weir__Request request = WEIR__REQUEST__INIT;
-	Weir__Cancel cancel = WEIR__CANCEL__INIT;
-	cancel.job = job;
-	cancel.publish = true;
-	request.what_case = WEIR__REQUEST__WHAT_CANCEL;
-	request.cancel = &cancel;
-	message.body_case = WEIR__MESSAGE__BODY_REQUEST;
-	message.request = &request;
-	receive(CLIENT, &message);
-	step();
-}
-
 static void test_a_write_under_way_delays_nothing(void **state)
 {
 	run_job(3, true);
-	ask_to_interrupt();
+	ask_to_end(true);
+	step();
 	assert_int_equal(store.asked, ASKED_TXN);
 	close_peer(peer_of(1));
 	step();
