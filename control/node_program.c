@@ -19,7 +19,7 @@ static const char doc[] =
 	"A file holds at least:\n\n"
 	"  version: 1\n"
 	"  name: a\n"
-	"  controllers: [unix:/tmp/weir/controller.sock]\n\n"
+	"  controllers: [unix:/tmp/weir-controller.sock]\n\n"
 	"docs/cluster-reference.md has every key, docs/cluster.md sets a cluster up in ten "
 	"minutes. Paths in jobs are relative to where the node was started. SIGTERM leaves "
 	"the cluster: jobs "
