@@ -159,6 +159,9 @@ bool cluster_run_seed(uint64_t seed, bool verbose);
 
 __attribute__((format(printf, 2, 3))) void cluster_violate(struct cluster *c, const char *format,
 	...);
+// What happens, when somebody wants to read it.
+__attribute__((format(printf, 2, 3))) void cluster_say(const struct cluster *c, const char *format,
+	...);
 void process_wake(struct process *p); // have it stepped soon
 bool process_runs(const struct process *p);
 void world_strike(struct cluster *c, uint32_t process); // have a fault befall it soon

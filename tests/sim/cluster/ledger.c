@@ -90,6 +90,23 @@ static bool is_of_the_leader(const struct cluster *c, const Weir__JobRecord *job
 	return good;
 }
 
+// A participant that is lost in brackets, with who is to have its place.
+static void say_job(const struct cluster *c, const Weir__JobRecord *job)
+{
+	char text[256] = "";
+	size_t bytes = 0;
+	if (!c->verbose)
+		return;
+	for (size_t i = 0; i < job->n_participants && bytes < sizeof(text) - 32; i++) {
+		const Weir__Participant *p = job->participants[i];
+		bytes += (size_t)snprintf(text + bytes, sizeof(text) - bytes,
+			p->lost ? " (%.8s%s%.8s)" : " %.8s", p->node, p->repair ? ", to be " : "",
+			p->repair ? p->repair->node : "");
+	}
+	cluster_say(c, "written in term %" PRIu64 ": job %s is %s:%s%s%s", job->term, job->id,
+		job_state_name(job->state), text, *job->error ? "; " : "", job->error);
+}
+
 static void check_job(struct cluster *c, const struct stored *before, const struct meta_put *put)
 {
 	Weir__JobRecord *was = before ? job_record_read(before->value, before->bytes) : NULL;
@@ -110,6 +127,8 @@ static void check_job(struct cluster *c, const struct stored *before, const stru
 		cluster_violate(c, "job %s: its incarnation shrank", is->id);
 	else if (is && is_ended(is))
 		check_end(c, is);
+	if (is)
+		say_job(c, is);
 	if (was && is)
 		shadow_write(c, was, is);
 	record_free(was);

@@ -74,6 +74,13 @@ static void check_workers(const struct sim_work *w, const struct workload_part *
 				w->process->name, other->job, part->job);
 }
 
+static void say(const struct process *p, const struct workload_part *part, const char *what,
+	uint32_t place)
+{
+	cluster_say(p->cluster, "%s, place %u of %s: %s %u", p->name, part->self, part->job, what,
+		place);
+}
+
 static int work_prepare(struct workload *workload, const struct workload_request *request,
 	struct workload_part **ret_part)
 {
@@ -92,6 +99,7 @@ static int work_prepare(struct workload *workload, const struct workload_request
 	part->repair = request->repair;
 	part->first = request->participants[part->self].node_worker;
 	part->workers = request->participants[part->self].workers;
+	say(p, part, "prepares, from worker", part->first);
 	check_workers(w, part);
 	part->owns[part->self] = part->repair == 0;
 	part->shadow = shadow_prepare(p->cluster, request);
@@ -106,6 +114,7 @@ static void work_start(struct workload *workload, struct workload_part *part)
 {
 	struct process *p = ((struct sim_work *)workload)->process;
 	VERIFY(part->state == WORKLOAD_PREPARED);
+	say(p, part, "starts as place", part->self);
 	ledger_start(p->cluster, p, part->job, part->incarnation);
 	part->state = WORKLOAD_RUNNING;
 	part->until_ns = soon(p, 1, 300);
@@ -143,6 +152,8 @@ static void publish(struct process *p, struct workload_part *part)
 	part->until_ns = soon(p, 1, 50);
 	for (uint32_t i = 0; i < part->shadow->count; i++) {
 		if (part->owns[i] && !part->published[i])
+			say(p, part, "publishes the output of place", i);
+		if (part->owns[i] && !part->published[i])
 			ledger_publish(p->cluster, p, part->job, part->incarnation, i);
 		part->published[i] |= part->owns[i];
 	}
@@ -170,6 +181,7 @@ static void work_lose(struct workload *workload, struct workload_part *part, uin
 	const uint32_t count = part->shadow->count;
 	VERIFY(part->state >= WORKLOAD_PREPARED && part->state <= WORKLOAD_PUBLISHED);
 	VERIFY(lost < count && lost != part->self);
+	say(p, part, alone ? "does without place" : "loses place", lost);
 	if (!has_lost(part, lost))
 		part->lost[part->lost_count++] = lost;
 	leave_out(part->admitted, &part->admitted_count, lost);
@@ -194,6 +206,7 @@ static void work_admit(struct workload *workload, struct workload_part *part,
 	if (told->boot < admission->boot || told->feed != (admission->boot == told->boot))
 		cluster_violate(p->cluster, "job %s: %s was told to %s %s out of order", part->job,
 			p->name, told->feed ? "feed" : "admit", told->as->node);
+	say(p, part, told->feed ? "feeds place" : "admits place", told->place);
 	leave_out(part->lost, &part->lost_count, told->place);
 	*admission = (struct admission){told->boot, told->feed, soon(p, 1, told->feed ? 400 : 60)};
 }
@@ -232,6 +245,7 @@ static void work_discard(struct workload *workload, struct workload_part *part)
 {
 	struct sim_work *w = (struct sim_work *)workload;
 	struct workload_part **at = &w->parts;
+	say(w->process, part, "is discarded in state", part->state);
 	while (*at != part)
 		at = &(*at)->next;
 	*at = part->next;
@@ -275,6 +289,7 @@ static void advance(struct process *p, struct workload_part *part)
 		return;
 	}
 	part->until_ns = INT64_MAX;
+	say(p, part, fails ? "fails after state" : "goes on from state", part->state);
 	if (fails) {
 		part->error = "it could not";
 		part->state = WORKLOAD_FAILED;

@@ -23,8 +23,7 @@ void cluster_violate(struct cluster *c, const char *format, ...)
 	c->violated = true;
 }
 
-__attribute__((format(printf, 2, 3))) static void say(const struct cluster *c, const char *format,
-	...)
+void cluster_say(const struct cluster *c, const char *format, ...)
 {
 	va_list arguments;
 	if (!c->verbose)
@@ -86,7 +85,7 @@ static void start(struct process *p)
 	p->paused = p->meta_cut = p->tainted = p->step_asked = p->leaving = false;
 	p->starved_ns = 0;
 	p->boot = ++c->boot_next;
-	say(c, "%s starts", p->name);
+	cluster_say(c, "%s starts", p->name);
 	if (p->role == ROLE_CONTROLLER) {
 		const struct controller_config config = {.name = p->name,
 			.address = p->name,
@@ -119,7 +118,7 @@ static void crash(struct process *p, bool silent)
 {
 	if (!p->up)
 		return;
-	say(p->cluster, "%s crashes%s", p->name, silent ? " with its host" : "");
+	cluster_say(p->cluster, "%s crashes%s", p->name, silent ? " with its host" : "");
 	p->disturbed_ns = p->cluster->time.now_ns;
 	p->up = p->paused = false;
 	sim_bus_crash(p, silent);
@@ -143,7 +142,7 @@ static void wake_up(void *owner, void *argument)
 	struct process *p = owner;
 	if (!p->paused)
 		return;
-	say(p->cluster, "%s wakes up", p->name);
+	cluster_say(p->cluster, "%s wakes up", p->name);
 	p->disturbed_ns = p->cluster->time.now_ns;
 	p->paused = false;
 	p->step_asked = false;
@@ -153,7 +152,7 @@ static void wake_up(void *owner, void *argument)
 static void heal(void *owner, void *argument)
 {
 	struct cluster *c = owner;
-	say(c, "the network heals");
+	cluster_say(c, "the network heals");
 	for (uint32_t i = 0; i < c->count; i++)
 		for (uint32_t k = 0; k < c->count; k++)
 			if (c->cut[i][k])
@@ -202,7 +201,7 @@ static void partition(struct cluster *c)
 {
 	uint32_t kind = (uint32_t)random_in(&c->random, 0, 2);
 	struct process *p = some(c, 0, c->count - 1);
-	say(c, "partition %u around %s", kind, p->name);
+	cluster_say(c, "partition %u around %s", kind, p->name);
 	for (uint32_t i = 0; i < c->count; i++) {
 		bool pair = kind != 2 || random_chance(&c->random, 500);
 		c->cut[p->index][i] |= pair;
@@ -223,18 +222,18 @@ static void fault_process(struct cluster *c, struct process *p)
 	case 2:
 		if (!p->up)
 			return;
-		say(c, "%s sleeps", p->name);
+		cluster_say(c, "%s sleeps", p->name);
 		p->paused = true;
 		vtime_at(&c->time, later(c, 10, 8000), wake_up, p, NULL);
 		break;
 	case 3:
-		say(c, "%s gets no core for its workers", p->name);
+		cluster_say(c, "%s gets no core for its workers", p->name);
 		if (p->starved_ns == 0)
 			p->starved_ns = c->time.now_ns;
 		vtime_at(&c->time, later(c, 10, 9000), feed, p, NULL);
 		break;
 	default:
-		say(c, "%s hangs, or is cut from metadata", p->name);
+		cluster_say(c, "%s hangs, or is cut from metadata", p->name);
 		p->tainted = true;
 		p->meta_cut = true;
 		vtime_at(&c->time, later(c, 10, 6000), meta_back, p, NULL);
@@ -258,7 +257,7 @@ static void fault_server(struct cluster *c)
 {
 	c->server.gone = random_chance(&c->random, 500);
 	c->server.delay_ns = (int64_t)random_in(&c->random, 1, 600) * MS;
-	say(c, "metadata is %s", c->server.gone ? "gone" : "slow");
+	cluster_say(c, "metadata is %s", c->server.gone ? "gone" : "slow");
 	vtime_at(&c->time, later(c, 100, 9000), server_back, c, NULL);
 }
 
@@ -305,7 +304,7 @@ static void tick(void *owner, void *argument)
 
 static void calm(struct cluster *c)
 {
-	say(c, "all faults end");
+	cluster_say(c, "all faults end");
 	c->faults = false;
 	heal(c, NULL);
 	server_back(c, NULL);
@@ -385,7 +384,7 @@ bool cluster_run_seed(uint64_t seed, bool verbose)
 		run_until(c, c->time.now_ns + 100 * MS);
 	if (!c->violated && why)
 		cluster_violate(c, "%d s after the last fault %s", CALM_MS / 1000, why);
-	say(c,
+	cluster_say(c,
 		"%u faults, %u jobs ended, %u of them well, %u without a node; %u new replicas, "
 		"%u given up",
 		c->fault_count, c->ended_count, c->finished_count, c->taken_over, c->repaired,
