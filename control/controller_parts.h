@@ -206,6 +206,7 @@ void node_free_parts(struct node *node);
 
 // jobs.c
 bool job_is_ended(const struct job_entry *job);
+bool job_end_is_written(const struct job_entry *job);
 void job_change(struct controller *c, struct job_entry *job, Weir__JobState state);
 void job_fail(struct controller *c, struct job_entry *job, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -42,7 +42,7 @@ static uint32_t taken_until(const struct controller *c, const struct node *node,
 {
 	uint32_t until = 0;
 	for (uint32_t i = 0; i < c->job_count && until == 0; i++)
-		if (!job_is_ended(c->jobs[i]))
+		if (!job_end_is_written(c->jobs[i]))
 			until = job_taken_until(c->jobs[i], node, worker);
 	return until;
 }

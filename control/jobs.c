@@ -34,6 +34,11 @@ bool job_is_ended(const struct job_entry *job)
 	return state_is_ended(job->record->state);
 }
 
+bool job_end_is_written(const struct job_entry *job)
+{
+	return state_is_ended(job->settled);
+}
+
 void job_change(struct controller *c, struct job_entry *job, Weir__JobState state)
 {
 	VERIFY(!job_is_ended(job) && entry_is_settled(&job->entry));

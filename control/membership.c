@@ -292,18 +292,19 @@ static void check_progress(struct controller *c, struct node *node)
 	}
 }
 
-// Parts of jobs that have ended or go on without them, or of an incarnation that has been replaced,
-// are to go.
+// Its job has ended or goes on without it, and that is written, or it is of an incarnation that has
+// been replaced. What else is being written of the job changes none of that.
+static bool is_to_go(const struct part *part, const struct job_entry *job, const struct node *node)
+{
+	return !job || job_end_is_written(job) || takeover_is_over(job, node) ||
+		job->record->incarnation != part->told->incarnation;
+}
+
 static void sweep(struct controller *c, struct node *node)
 {
 	for (uint32_t i = 0; i < node->part_count; i++) {
 		struct part *part = &node->parts[i];
-		struct job_entry *job = registry_job(c, part->told->job);
-		if (job && !entry_is_settled(&job->entry))
-			continue; // its settling will have this node looked at again
-		if (!job || job_is_ended(job) ||
-			job->record->incarnation != part->told->incarnation ||
-			takeover_is_over(job, node))
+		if (is_to_go(part, registry_job(c, part->told->job), node))
 			deploy_abort(c, node, part);
 	}
 }

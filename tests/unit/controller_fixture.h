@@ -54,6 +54,7 @@ static int64_t now_ns;
 static uint32_t nodes; // that there are
 static uint64_t boots[NODES], incarnation;
 static char job[MESSAGE_NAME_MAX + 1];
+static const char *token = "token";
 static uint32_t node_workers = 1;
 static int64_t heartbeat_ms = 200, silence_ms = 1500;
 static const char *hosts[NODES];     // NULL: the node's name
@@ -80,8 +81,9 @@ static int store_txn(struct meta *meta, uint64_t request, const struct meta_txn 
 	store.put_count = txn->put_count;
 	for (uint32_t i = 0; i < txn->put_count; i++) {
 		const struct meta_put *put = &txn->puts[i];
-		void *value = malloc(put->bytes + 1);
-		memcpy(value, put->value, put->bytes);
+		void *value = put->value ? malloc(put->bytes + 1) : NULL;
+		if (value)
+			memcpy(value, put->value, put->bytes);
 		store.puts[i] = (struct meta_put){strdup(put->key), value, put->bytes, false};
 	}
 	return 0;
@@ -115,6 +117,8 @@ static void apply(void)
 		key->value = (void *)store.puts[i].value;
 		key->bytes = store.puts[i].bytes;
 		key->revision = store.revision;
+		if (!key->value)
+			*key = store.keys[--store.count];
 		free((char *)store.puts[i].key);
 	}
 	store.meta.events.answered(store.meta.events.owner, store.request, META_DONE,
@@ -409,8 +413,7 @@ static uint32_t sent(uint32_t node, Weir__Message__BodyCase body)
 	return count;
 }
 
-// Returns its record as it is written then, for record_free.
-static Weir__JobRecord *submit_text(const char *text)
+static void send_submit(const char *text)
 {
 	Weir__Message message = WEIR__MESSAGE__INIT;
 	Weir__Request request = WEIR__REQUEST__INIT;
@@ -418,13 +421,19 @@ static Weir__JobRecord *submit_text(const char *text)
 	Weir__JobSpec spec = WEIR__JOB_SPEC__INIT;
 	spec.file = (char *)"test.yaml";
 	spec.text = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
-	body.token = (char *)"token";
+	body.token = (char *)token;
 	body.spec = &spec;
 	request.what_case = WEIR__REQUEST__WHAT_SUBMIT;
 	request.submit = &body;
 	message.body_case = WEIR__MESSAGE__BODY_REQUEST;
 	message.request = &request;
 	receive(CLIENT, &message);
+}
+
+// Returns its record as it is written then, for record_free.
+static Weir__JobRecord *submit_text(const char *text)
+{
+	send_submit(text);
 	settle();
 	for (uint32_t i = 0; i < store.count; i++)
 		if (strncmp(store.keys[i].name, "weir/jobs/", 10) == 0)

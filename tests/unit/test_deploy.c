@@ -1,5 +1,5 @@
-// Which nodes a job gets: few and near ones, and two failure domains for one with replicas; and how
-// long it waits for them.
+// Which nodes a job gets: few and near ones, and two failure domains for one with replicas; how
+// long it waits for them, and when they have done with it.
 #include "controller_fixture.h"
 
 static int set_up(void **state)
@@ -18,6 +18,15 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static void fill_text(char *text, size_t bytes, uint32_t workers, const char *more)
+{
+	snprintf(text, bytes,
+		"version: 1\njob: j\nworkers: {count: %u}\n%soperators:\n"
+		"  - {id: s, kind: nexmark, events: 10}\n"
+		"  - {id: n, kind: 'null', input: s.bid}\n",
+		workers, more);
+}
+
 static Weir__JobRecord *submit_with(uint32_t workers, const char *more)
 {
 	char text[320];
@@ -25,11 +34,7 @@ static Weir__JobRecord *submit_with(uint32_t workers, const char *more)
 		boots[i] = 10 + i;
 		join(i, NULL);
 	}
-	snprintf(text, sizeof(text),
-		"version: 1\njob: j\nworkers: {count: %u}\n%soperators:\n"
-		"  - {id: s, kind: nexmark, events: 10}\n"
-		"  - {id: n, kind: 'null', input: s.bid}\n",
-		workers, more);
+	fill_text(text, sizeof(text), workers, more);
 	return submit_text(text);
 }
 
@@ -155,6 +160,74 @@ static void test_another_process_is_not_waited_for(void **state)
 	assert_error_names("n1", "its process was replaced");
 }
 
+// ---- nodes that have done with a job
+
+static uint32_t free_workers(uint32_t node)
+{
+	Weir__Message message = WEIR__MESSAGE__INIT;
+	Weir__Request request = WEIR__REQUEST__INIT;
+	request.what_case = WEIR__REQUEST__WHAT_NODES;
+	request.nodes = true;
+	message.body_case = WEIR__MESSAGE__BODY_REQUEST;
+	message.request = &request;
+	receive(CLIENT, &message);
+	step();
+	return bus.sent[bus.count - 1].message->reply->nodes[node]->free_workers;
+}
+
+static void test_its_workers_are_taken_until_its_end_is_written(void **state)
+{
+	node_workers = 1;
+	run_two();
+	close_peer(peer_of(1));
+	step();
+	assert_int_equal(store.asked, ASKED_TXN);
+	assert_int_equal(free_workers(0), 0);
+	settle();
+	assert_error_names("n1", "connection reset");
+	assert_int_equal(free_workers(0), 1);
+}
+
+static void cancel_one(uint32_t number)
+{
+	char text[8];
+	snprintf(text, sizeof(text), "%u", number);
+	token = text;
+	Weir__JobRecord *found = submit_with(1, "");
+	incarnation = found->incarnation;
+	record_free(found);
+	token = "token";
+	ask_to_end(false);
+	settle();
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_CANCELLED);
+}
+
+// The record of a job that ended long ago makes room for another one.
+static void test_a_part_of_a_job_that_is_being_forgotten_is_swept(void **state)
+{
+	char oldest[MESSAGE_NAME_MAX + 1], text[320];
+	uint64_t oldest_incarnation = 0;
+	nodes = 1;
+	for (uint32_t i = 0; i < 9; i++) {
+		now_ns += MS; // records are in the order of their submission
+		cancel_one(i);
+		if (i == 0)
+			memcpy(oldest, job, sizeof(oldest));
+		if (i == 0)
+			oldest_incarnation = incarnation;
+	}
+	fill_text(text, sizeof(text), 1, "");
+	send_submit(text);
+	step();
+	assert_int_equal(store.asked, ASKED_TXN);
+	forget_sent();
+	memcpy(job, oldest, sizeof(job));
+	incarnation = oldest_incarnation;
+	Weir__Part part = part_of(WEIR__PART_STATE__PART_FINISHED, NULL, 0);
+	join(0, &part);
+	assert_int_equal(sent(0, WEIR__MESSAGE__BODY_ABORT), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +242,8 @@ int main(void)
 		TEST(test_who_does_not_come_back_is_not_waited_for_long),
 		TEST(test_who_is_dead_for_certain_is_not_waited_for),
 		TEST(test_another_process_is_not_waited_for),
+		TEST(test_its_workers_are_taken_until_its_end_is_written),
+		TEST(test_a_part_of_a_job_that_is_being_forgotten_is_swept),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -258,6 +258,26 @@ static void test_it_is_told_again_over_a_new_connection(void **state)
 	assert_int_equal(told(0, LOST, false) + told(0, LOST, true), 0);
 }
 
+// What else is being written of the job is no reason to leave it its workers.
+static void test_its_node_is_rid_of_it_when_it_comes_late(void **state)
+{
+	repair_until(ADMITTED);
+	lose_leader();
+	for (uint32_t i = 0; i < 4; i++) {
+		Weir__Part part = model_part(i);
+		if (i != LOST)
+			join_and_report(i, &part);
+	}
+	assert_forgotten();
+	ask_to_end(true);
+	step();
+	assert_int_equal(store.asked, ASKED_TXN);
+	forget_sent();
+	Weir__Part part = model_part(SPARE);
+	join(SPARE, &part);
+	assert_int_equal(sent(SPARE, WEIR__MESSAGE__BODY_ABORT), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +298,7 @@ int main(void)
 		TEST(test_a_job_that_ends_early_gives_it_up),
 		TEST(test_a_job_that_is_cancelled_gives_it_up),
 		TEST(test_it_is_told_again_over_a_new_connection),
+		TEST(test_its_node_is_rid_of_it_when_it_comes_late),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
