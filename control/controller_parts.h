@@ -104,6 +104,7 @@ struct job_entry {
 	char waiting[REASON_BYTES];
 	int64_t prepare_until_ns;
 	Weir__JobState settled;     // the state as last written
+	bool first_leader;          // it came to run under this leader
 	struct node **nodes;        // per participant; NULL where unknown
 	struct standing *standings; // per participant
 	struct repair repair;

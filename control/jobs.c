@@ -82,6 +82,8 @@ void jobs_settled(struct controller *c, struct job_entry *job)
 	bool is_news = // records are also written for losses and new replicas
 		record->state != job->settled || record->state == WEIR__JOB_STATE__JOB_SUBMITTED;
 	job->look = true;
+	job->first_leader |= c->phase == PHASE_LEADING && is_news &&
+		record->state == WEIR__JOB_STATE__JOB_RUNNING;
 	job->settled = record->state;
 	takeover_settled(c, job);
 	if (is_news && c->phase == PHASE_LEADING) // not what another leader wrote

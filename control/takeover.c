@@ -267,12 +267,12 @@ static bool may_tell(const struct job_entry *job, uint32_t index)
 }
 
 // Whether it had begun in place of a living one, which would then have to be given up as well. One
-// that was heard in this term has told, and one that lives will. When all are at their end there is
-// nothing left to differ in.
+// that was heard in this term has told, and one that lives will. Nobody was told anything before
+// the job came to run, and when all are at their end there is nothing left to differ in.
 static enum knowledge knows_begun(const struct job_entry *job, uint32_t index)
 {
 	const Weir__JobRecord *record = job->record;
-	if (job->standings[index].heard || record->covers[index]->n_by == 0 ||
+	if (job->standings[index].heard || record->covers[index]->n_by == 0 || job->first_leader ||
 		record->state == WEIR__JOB_STATE__JOB_PUBLISHING)
 		return KNOWN;
 	enum knowledge knowledge = others_know(job, index);

@@ -268,6 +268,31 @@ static void test_a_death_while_publishing_is_taken_over(void **state)
 	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_FINISHED);
 }
 
+// No leader before had anything to tell anybody.
+static void test_who_dies_under_the_first_leader_had_begun_for_nobody(void **state)
+{
+	nodes = 3;
+	for (uint32_t i = 0; i < nodes; i++) {
+		boots[i] = 10 + i;
+		join(i, NULL);
+	}
+	submit();
+	report_prepared(0, true);
+	report_prepared(1, true);
+	lose_leader();
+	Weir__Part prepared = part_of(WEIR__PART_STATE__PART_PREPARED, NULL, 0);
+	for (uint32_t i = 0; i < nodes; i++)
+		join(i, i == 2 ? &prepared : NULL);
+	report_prepared(0, true);
+	report_prepared(1, true);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
+	close_peer(peer_of(2)); // before it reports
+	settle();
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
+	assert_true(is_lost(2));
+	assert_int_equal(told(0, 2, false), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +312,7 @@ int main(void)
 		TEST(test_a_join_does_not_say_for_whom_it_has_begun),
 		TEST(test_one_that_lives_is_asked_whom_it_replaced),
 		TEST(test_a_death_while_publishing_is_taken_over),
+		TEST(test_who_dies_under_the_first_leader_had_begun_for_nobody),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
