@@ -156,6 +156,11 @@ static bool part_is_gone(const struct job_entry *job, struct standing *standing,
 	return part->hung && say(standing, "does not move", "a worker hangs");
 }
 
+static bool is_given_up(struct standing *standing)
+{
+	return standing->listed && say(standing, "was given up by a leader before", "");
+}
+
 // While nothing runs yet, one that is only silent may come back: nothing is lost by waiting.
 static bool is_awaited(const struct job_entry *job, const struct node *node)
 {
@@ -191,7 +196,7 @@ static bool is_gone(const struct job_entry *job, uint32_t index)
 		return false;
 	bool gone = node_is_gone(job, index);
 	standing->certain = gone && !(publishing && is_silent(job->nodes[index]));
-	return gone || (standing->listed && say(standing, "was given up by a leader before", ""));
+	return gone || (!publishing && is_given_up(standing));
 }
 
 static const char *name_of(const struct job_entry *job, uint32_t index)
@@ -348,6 +353,22 @@ void takeover_tell(struct controller *c, struct job_entry *job)
 	}
 }
 
+// Of a job that publishes: others publish what these should, so that is what the record is to say.
+// One that lives and cannot be spared is no reason to fail.
+static void give_up_listed(struct controller *c, struct job_entry *job)
+{
+	char why[MESSAGE_TEXT_MAX];
+	bool spared;
+	for (uint32_t i = 0; i < job->record->n_participants; i++) {
+		struct standing *standing = &job->standings[i];
+		if (standing->lost || standing->gone || !is_given_up(standing))
+			continue;
+		weigh(job, i, why, &spared);
+		if (spared)
+			give_up(c, job, i);
+	}
+}
+
 bool takeover_look(struct controller *c, struct job_entry *job, char *why)
 {
 	uint32_t count = (uint32_t)job->record->n_participants;
@@ -367,6 +388,8 @@ bool takeover_look(struct controller *c, struct job_entry *job, char *why)
 			memcpy(why, first, MESSAGE_TEXT_MAX);
 		fails |= !good;
 	}
+	if (job->record->state == WEIR__JOB_STATE__JOB_PUBLISHING)
+		give_up_listed(c, job);
 	takeover_tell(c, job);
 	return !fails;
 }

@@ -268,6 +268,53 @@ static void test_a_death_while_publishing_is_taken_over(void **state)
 	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_FINISHED);
 }
 
+static void test_whose_output_others_published_is_lost(void **state)
+{
+	uint32_t lost = 1;
+	run_job(4, false);
+	for (uint32_t i = 0; i < 4; i++)
+		report_state(i, WEIR__PART_STATE__PART_FINISHED, NULL, 0);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_PUBLISHING);
+	close_peer(peer_of(1));
+	step(); // told, and the write does not take place
+	lose_leader();
+	Weir__Part published = part_of(WEIR__PART_STATE__PART_PUBLISHED, NULL, 0);
+	Weir__Part for_both = part_of(WEIR__PART_STATE__PART_PUBLISHED, &lost, 1);
+	join_and_report(1, &published);
+	join_and_report(2, &published);
+	join_and_report(3, &published);
+	assert_false(is_lost(1));
+	join_and_report(0, &for_both);
+	assert_true(is_lost(1));
+	assert_int_equal(sent(1, WEIR__MESSAGE__BODY_ABORT), 1);
+	report_state(0, WEIR__PART_STATE__PART_PUBLISHED, &lost, 1);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_FINISHED);
+	assert_true(is_lost(1));
+}
+
+// It has what another one did that is lost: both outputs of its own are there, and are the same.
+static void test_one_that_cannot_be_spared_publishes_as_well(void **state)
+{
+	uint32_t lost[] = {2, 1};
+	run_job(3, true);
+	for (uint32_t i = 0; i < 3; i++)
+		report_state(i, WEIR__PART_STATE__PART_FINISHED, NULL, 0);
+	close_peer(peer_of(1));
+	step();
+	lose_leader();
+	Weir__Part published = part_of(WEIR__PART_STATE__PART_PUBLISHED, NULL, 0);
+	Weir__Part for_both = part_of(WEIR__PART_STATE__PART_PUBLISHED, lost, 2);
+	join_and_report(1, &published);
+	boots[2] = 99;
+	join(2, NULL);
+	assert_true(is_lost(2));
+	join_and_report(0, &for_both);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_PUBLISHING);
+	report_state(1, WEIR__PART_STATE__PART_PUBLISHED, lost, 1);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_FINISHED);
+	assert_false(is_lost(1));
+}
+
 // No leader before had anything to tell anybody.
 static void test_who_dies_under_the_first_leader_had_begun_for_nobody(void **state)
 {
@@ -312,6 +359,8 @@ int main(void)
 		TEST(test_a_join_does_not_say_for_whom_it_has_begun),
 		TEST(test_one_that_lives_is_asked_whom_it_replaced),
 		TEST(test_a_death_while_publishing_is_taken_over),
+		TEST(test_whose_output_others_published_is_lost),
+		TEST(test_one_that_cannot_be_spared_publishes_as_well),
 		TEST(test_who_dies_under_the_first_leader_had_begun_for_nobody),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
