@@ -42,10 +42,11 @@ struct process {
 	struct sim_work *work;
 	struct controller *controller;
 	struct agent *agent;
-	bool meta_cut;        // it cannot reach metadata
-	bool tainted;         // its workers hang
-	int64_t starved_ns;   // since when its workers have no core; 0: they have
-	int64_t disturbed_ns; // when something last happened to it that may make it look dead
+	bool meta_cut;             // it cannot reach metadata
+	bool tainted;              // its workers hang
+	int64_t starved_ns;        // since when its workers have no core; 0: they have
+	int64_t starved_before_ns; // for how long they had none before that
+	int64_t disturbed_ns;      // when something last happened to it that may make it look dead
 };
 
 struct conn;
@@ -88,7 +89,7 @@ struct shadow {
 	char job[MESSAGE_NAME_MAX + 1];
 	uint64_t incarnation, term;    // of the leader that had it run
 	int64_t prepared_ns, until_ns; // until then it has something to do
-	bool runs;
+	bool runs, at_end;             // at_end: all have come to theirs, as written
 	uint32_t count;
 	uint32_t processes[NODES_MAX];    // by place: who holds it,
 	uint64_t boots[NODES_MAX];        // as which replica that was made; 0: the first

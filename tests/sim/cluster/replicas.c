@@ -127,9 +127,10 @@ static bool is_observed(const struct shadow *s, uint32_t owner, uint32_t followe
 	return observed;
 }
 
+// Once all have come to the same end nothing is left to differ in.
 static void check_owners(struct cluster *c, const struct shadow *s)
 {
-	for (uint32_t i = 0; i < s->count; i++) {
+	for (uint32_t i = 0; i < s->count && !s->at_end; i++) {
 		uint32_t owner = s->owners[i], follower = other_place(s, i, owner);
 		if (s->begun[i] && s->alone[owner][follower] && is_observed(s, owner, follower))
 			cluster_violate(c, "job %s: %s goes on alone, and its replica has begun",
@@ -144,6 +145,19 @@ static void check_alone(struct cluster *c, const struct shadow *s, uint32_t lost
 		cluster_violate(c, "job %s: told to do without %s before that was written", s->job,
 			record->participants[lost]->node);
 	record_free(record);
+}
+
+// Whether a place itself is lost, as written, and has no task in common with one that it loses: its
+// order may be from before that one was given to another node, and says nothing to either.
+static bool is_stale(const struct cluster *c, const struct shadow *s,
+	const struct shadow_loss *loss)
+{
+	Weir__JobRecord *record = ledger_job(c, s->job);
+	bool stale = record && record->participants[loss->place]->lost;
+	record_free(record);
+	for (uint32_t i = 0; i < s->count && stale; i++)
+		stale = !has_instance(s, i, loss->place) || !has_instance(s, i, loss->lost);
+	return stale;
 }
 
 // One that is no replica yet takes over from nobody.
@@ -164,6 +178,8 @@ void shadow_lose(struct cluster *c, struct shadow *s, const struct shadow_loss *
 			lose_new(c, s, loss);
 		return; // the one before, whose sessions are refused
 	}
+	if (is_stale(c, s, loss))
+		return;
 	if (s->under[lost] != 0 && s->under[lost] != loss->successor)
 		cluster_violate(c, "job %s: place %u is taken over under %" PRIx64 " and %" PRIx64,
 			s->job, lost, s->under[lost], loss->successor);
@@ -453,6 +469,7 @@ void shadow_write(struct cluster *c, const Weir__JobRecord *was, const Weir__Job
 		s->runs = true;
 		s->term = is->term;
 	}
+	s->at_end |= is->state == WEIR__JOB_STATE__JOB_PUBLISHING;
 	check_lost(c, s, was, is);
 	take_repair(c, s, was, is);
 	if (is->repair_incarnation != 0 && is->state != WEIR__JOB_STATE__JOB_RUNNING)

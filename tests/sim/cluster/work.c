@@ -13,7 +13,8 @@ struct workload_part {
 	char job[MESSAGE_NAME_MAX + 1];
 	uint64_t incarnation, plan_hash, progress;
 	enum workload_state state;
-	int64_t until_ns; // of the state, INT64_MAX: it stays
+	int64_t starved_ns; // of its process, when the progress last grew
+	int64_t until_ns;   // of the state, INT64_MAX: it stays
 	const char *error;
 	struct shadow *shadow;
 	uint64_t repair;         // boot of the replica that it is, 0: of none
@@ -55,6 +56,13 @@ static int64_t soon(struct process *p, uint64_t least_ms, uint64_t most_ms)
 		(int64_t)random_in(&p->cluster->random, least_ms, most_ms) * MS;
 }
 
+// For how long its workers have had no core, in all.
+static int64_t starved_ns_of(const struct process *p)
+{
+	int64_t now_ns = p->starved_ns == 0 ? 0 : p->cluster->time.now_ns - p->starved_ns;
+	return p->starved_before_ns + now_ns;
+}
+
 static void plan_replicas(struct workload_part *part, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
@@ -93,6 +101,7 @@ static int work_prepare(struct workload *workload, const struct workload_request
 	strcpy(part->job, request->job);
 	part->incarnation = request->incarnation;
 	part->plan_hash = hash_of(request);
+	part->starved_ns = starved_ns_of(p);
 	part->state = WORKLOAD_PREPARING;
 	part->until_ns = soon(p, 1, 80);
 	part->self = request->self;
@@ -252,11 +261,6 @@ static void work_discard(struct workload *workload, struct workload_part *part)
 	free(part);
 }
 
-static int64_t starved_ns_of(const struct process *p)
-{
-	return p->starved_ns == 0 ? 0 : p->cluster->time.now_ns - p->starved_ns;
-}
-
 static void work_status(const struct workload *workload, const struct workload_part *part,
 	struct workload_status *ret_status)
 {
@@ -264,7 +268,8 @@ static void work_status(const struct workload *workload, const struct workload_p
 		.error = part->error,
 		.plan_hash = part->plan_hash,
 		.progress = part->progress,
-		.starved_ns = starved_ns_of(((const struct sim_work *)workload)->process)};
+		.starved_ns = starved_ns_of(((const struct sim_work *)workload)->process) -
+			part->starved_ns};
 	if (part->state < WORKLOAD_PREPARED)
 		return;
 	ret_status->lost_count = part->lost_count;
@@ -314,6 +319,7 @@ static int64_t work_step(struct workload *workload, int64_t now_ns)
 		if (part->until_ns <= now_ns)
 			advance(w->process, part);
 		part->progress++;
+		part->starved_ns = starved_ns_of(w->process);
 		int64_t admit_ns = admit(w->process->cluster, part);
 		next_ns = part->until_ns < next_ns ? part->until_ns : next_ns;
 		next_ns = admit_ns < next_ns ? admit_ns : next_ns;

@@ -83,7 +83,7 @@ static void start(struct process *p)
 		return;
 	p->up = true;
 	p->paused = p->meta_cut = p->tainted = p->step_asked = p->leaving = false;
-	p->starved_ns = 0;
+	p->starved_ns = p->starved_before_ns = 0;
 	p->boot = ++c->boot_next;
 	cluster_say(c, "%s starts", p->name);
 	if (p->role == ROLE_CONTROLLER) {
@@ -183,7 +183,10 @@ static void resume(void *owner, void *argument)
 // No reason to take it for dead.
 static void feed(void *owner, void *argument)
 {
-	((struct process *)owner)->starved_ns = 0;
+	struct process *p = owner;
+	if (p->starved_ns != 0)
+		p->starved_before_ns += p->cluster->time.now_ns - p->starved_ns;
+	p->starved_ns = 0;
 }
 
 static int64_t later(struct cluster *c, uint64_t least_ms, uint64_t most_ms)
@@ -314,7 +317,7 @@ static void calm(struct cluster *c)
 		start(p);
 		wake_up(p, NULL);
 		p->meta_cut = p->tainted = false;
-		p->starved_ns = 0;
+		feed(p, NULL);
 		p->disturbed_ns = c->time.now_ns;
 	}
 }
