@@ -166,6 +166,8 @@ __attribute__((format(printf, 2, 3))) void cluster_say(const struct cluster *c, 
 void process_wake(struct process *p); // have it stepped soon
 bool process_runs(const struct process *p);
 void world_strike(struct cluster *c, uint32_t process); // have a fault befall it soon
+// The same, and metadata and a controller, so that what is told then may never be written.
+void world_strike_all(struct cluster *c, uint32_t process);
 
 // bus.c
 struct bus *sim_bus_create(struct process *p);

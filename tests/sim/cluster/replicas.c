@@ -395,6 +395,15 @@ static void be_whole(struct cluster *c, struct shadow *s, const Weir__JobRecord 
 	c->repaired++;
 }
 
+// One of the job's nodes, or a controller.
+static uint32_t some_process(struct cluster *c, const struct shadow *s)
+{
+	uint32_t chosen = (uint32_t)random_in(&c->random, 0, s->count);
+	if (chosen < s->count)
+		return s->processes[chosen];
+	return (uint32_t)random_in(&c->random, 0, c->controllers - 1);
+}
+
 static void take_repair(struct cluster *c, struct shadow *s, const Weir__JobRecord *was,
 	const Weir__JobRecord *is)
 {
@@ -412,7 +421,7 @@ static void take_repair(struct cluster *c, struct shadow *s, const Weir__JobReco
 	s->boot = is->repair_incarnation;
 	s->boot_term = is->term;
 	if (s->boot != 0 && c->faults && random_chance(&c->random, 300))
-		world_strike(c, s->processes[random_in(&c->random, 0, s->count - 1)]);
+		world_strike(c, some_process(c, s));
 	memset(s->told_new, 0, sizeof(s->told_new));
 	for (uint32_t i = 0; i < s->count; i++)
 		if (is->participants[i]->repair)
@@ -469,7 +478,11 @@ void shadow_write(struct cluster *c, const Weir__JobRecord *was, const Weir__Job
 		s->runs = true;
 		s->term = is->term;
 	}
-	s->at_end |= is->state == WEIR__JOB_STATE__JOB_PUBLISHING;
+	if (is->state == WEIR__JOB_STATE__JOB_PUBLISHING && !s->at_end) {
+		s->at_end = true;
+		if (c->faults && random_chance(&c->random, 300))
+			world_strike_all(c, some_process(c, s));
+	}
 	check_lost(c, s, was, is);
 	take_repair(c, s, was, is);
 	if (is->repair_incarnation != 0 && is->state != WEIR__JOB_STATE__JOB_RUNNING)

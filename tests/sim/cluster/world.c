@@ -264,6 +264,13 @@ static void fault_server(struct cluster *c)
 	vtime_at(&c->time, later(c, 100, 9000), server_back, c, NULL);
 }
 
+void world_strike_all(struct cluster *c, uint32_t process)
+{
+	fault_server(c);
+	vtime_at(&c->time, later(c, 1, 60), strike, &c->processes[process], NULL);
+	vtime_at(&c->time, later(c, 1, 400), strike, some(c, 0, c->controllers), NULL);
+}
+
 // Often another fault comes right behind, while the first is being dealt with.
 static void fault(void *owner, void *argument)
 {
