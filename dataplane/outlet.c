@@ -82,14 +82,15 @@ static bool announce(struct outlet *o, uint64_t opened, int64_t now_ns)
 	return session_tell(o->session, &message, now_ns);
 }
 
-// Of all in hand, one after the other: each is a chain of instructions that wait for each other,
-// and so the core works at several at a time.
 static void set_checksums(struct outlet *o)
 {
-	for (uint32_t i = 0; i < o->staged_count; i++) {
-		struct frame_header *h = rte_pktmbuf_mtod(o->staged[i], struct frame_header *);
-		h->crc32c = frame_crc(h, h->length);
-	}
+	const struct frame_header *frames[CHANNEL_BURST];
+	uint32_t crcs[CHANNEL_BURST];
+	for (uint32_t i = 0; i < o->staged_count; i++)
+		frames[i] = rte_pktmbuf_mtod(o->staged[i], struct frame_header *);
+	frame_crc_burst(frames, o->staged_count, crcs);
+	for (uint32_t i = 0; i < o->staged_count; i++)
+		rte_pktmbuf_mtod(o->staged[i], struct frame_header *)->crc32c = crcs[i];
 }
 
 // Take frames in hand.  Returns whether there are any.
@@ -105,9 +106,9 @@ static bool stage(struct outlet *o)
 	return o->staged_count != 0;
 }
 
-static struct frame_header *head(const struct outlet *o)
+static const struct frame_header *head(const struct outlet *o)
 {
-	return rte_pktmbuf_mtod(o->staged[o->staged_at], struct frame_header *);
+	return rte_pktmbuf_mtod(o->staged[o->staged_at], const struct frame_header *);
 }
 
 // Marks have credit of their own: data that may not go does not hold up the barrier behind what
@@ -118,18 +119,31 @@ static bool has_credit(const struct outlet *o)
 					    : o->data_sent < o->data_limit;
 }
 
-static void send_one(struct outlet *o, int64_t now_ns)
+// Take the next in hand, which has credit.
+static void take_one(struct outlet *o)
 {
-	struct frame_header *h = head(o);
+	const struct frame_header *h = head(o);
 	struct rte_mbuf *mbuf = o->staged[o->staged_at++];
 	*(frame_is_mark(h->type) ? &o->control_sent : &o->data_sent) += 1;
 	mbuf->data_len = (uint16_t)h->length;
 	mbuf->pkt_len = h->length;
-	o->in_flight++;
-	o->started = true;
-	o->stats.frames++;
 	o->stats.bytes += h->length;
-	session_send(o->session, mbuf, o, now_ns);
+}
+
+// Of those in hand, what credit allows, at most `room`.  Returns how many went.
+static uint32_t send_staged(struct outlet *o, uint32_t room, int64_t now_ns)
+{
+	uint32_t from = o->staged_at;
+	while (o->staged_at < o->staged_count && o->staged_at - from < room && has_credit(o))
+		take_one(o);
+	uint32_t count = o->staged_at - from;
+	if (count == 0)
+		return 0;
+	o->in_flight += count;
+	o->started = true;
+	o->stats.frames += count;
+	session_send(o->session, o->staged + from, count, o, now_ns);
+	return count;
 }
 
 uint32_t outlet_step(struct outlet *o, uint32_t frames_max, int64_t now_ns)
@@ -143,11 +157,11 @@ uint32_t outlet_step(struct outlet *o, uint32_t frames_max, int64_t now_ns)
 		o->stats.blocked++;
 		return 0;
 	}
-	uint32_t room = session_room(o->session, now_ns), sent = 0;
+	uint32_t room = session_room(o->session, now_ns), sent = 0, more = 1;
 	room = room < frames_max ? room : frames_max;
-	while (sent < room && stage(o) && has_credit(o)) {
-		send_one(o, now_ns);
-		sent++;
+	while (sent < room && more != 0 && stage(o)) {
+		more = send_staged(o, room - sent, now_ns);
+		sent += more;
 	}
 	return sent;
 }

@@ -139,15 +139,9 @@ void session_start(struct session *s, const struct session_config *config);
 // Release everything in hand; it can be started again. Nothing for one that was not started.
 void session_stop(struct session *s);
 
-// Take a packet, its data at the session's header. The session owns it.
-void session_receive(struct session *s, struct rte_mbuf *packet, int64_t now_ns);
-
-// The same where it has been judged already.
-void session_take(struct session *s, struct rte_mbuf *packet, const struct session_verdict *verdict,
-	int64_t now_ns);
-
-// Behind the last packet of a burst: hand over the frames.
-void session_deliver(struct session *s);
+// Take packets, their data at the session's header, at most SESSION_BURST; then hand over the
+// frames among them. The session owns them.
+void session_receive(struct session *s, struct rte_mbuf **packets, uint32_t count, int64_t now_ns);
 
 // Timers and resends.  Once a step, before anything is sent.
 void session_tick(struct session *s, int64_t now_ns);
@@ -155,9 +149,10 @@ void session_tick(struct session *s, int64_t now_ns);
 // Numbered packets that may leave now.
 uint32_t session_room(struct session *s, int64_t now_ns);
 
-// Send a frame (its mbuf's data at its header, of its length; kept until released to `owner`, not
-// NULL) when session_room allows it.
-void session_send(struct session *s, struct rte_mbuf *frame, void *owner, int64_t now_ns);
+// Send frames (each mbuf's data at its header, of its length; kept until released to `owner`, not
+// NULL), at most as many as session_room allows.
+void session_send(struct session *s, struct rte_mbuf **frames, uint32_t count, void *owner,
+	int64_t now_ns);
 
 // Tell the other end about a channel.  Returns false when there is no room: later then.
 bool session_tell(struct session *s, const struct session_message *message, int64_t now_ns);

@@ -71,10 +71,34 @@ static void delivered(struct session *s, struct returns *r, uint64_t number, int
 	returns_add(s, r, slot);
 }
 
+// Nothing beyond `first` is acknowledged or lost, so all below `ack` come back in order. Of those
+// sent once only the last can be the one sent last.
+static uint32_t advance_all(struct session *s, struct returns *r, uint64_t ack, int64_t now_ns)
+{
+	uint32_t count = (uint32_t)(ack - s->first);
+	const struct session_slot *last = NULL;
+	uint64_t last_number = 0;
+	for (; s->first < ack; s->first++) {
+		struct session_slot *slot = session_slot(s, s->first);
+		if (UNLIKELY(slot->sends != 1)) {
+			note_delivered(s, s->first, slot, false, now_ns);
+		} else {
+			last = slot;
+			last_number = s->first;
+		}
+		returns_add(s, r, slot);
+	}
+	if (last != NULL)
+		note_delivered(s, last_number, last, false, now_ns);
+	return count;
+}
+
 // Everything below `ack` has come.
 static uint32_t advance(struct session *s, struct returns *r, uint64_t ack, int64_t now_ns)
 {
 	uint32_t count = 0;
+	if (LIKELY(s->acked_count == 0 && s->lost_count == 0))
+		return advance_all(s, r, ack, now_ns);
 	for (; s->first < ack; s->first++) {
 		if (session_bit(s, s->acked, s->first)) {
 			session_bit_clear(s, s->acked, s->first);

@@ -1,5 +1,6 @@
 #include "dataplane/session_packet.h"
 
+#include <rte_mbuf.h>
 #include <stddef.h>
 #include <string.h>
 #include <xxhash.h>
@@ -92,13 +93,25 @@ enum session_drop session_packet_check(const void *packet, uint32_t bytes)
 	return check_payload(h, (const uint8_t *)packet + SESSION_HEADER_BYTES);
 }
 
-struct session_verdict session_packet_judge(const void *packet, uint32_t bytes, bool crc)
+void session_packet_judge(struct rte_mbuf *const *packets, uint32_t count, bool frame_crc,
+	struct session_verdict *ret_verdicts)
 {
-	const struct session_header *h = packet;
-	struct session_verdict v = {session_packet_check(packet, bytes), true};
-	if (v.reason != SESSION_DROP_COUNT || h->type != SESSION_FRAME || !crc)
-		return v;
-	const struct frame_header *frame = (const struct frame_header *)(h + 1);
-	v.frame_good = frame_crc(frame, h->length) == frame->crc32c;
-	return v;
+	const struct frame_header *frames[LINK_BURST];
+	uint32_t crcs[LINK_BURST], owners[LINK_BURST], framed = 0;
+	ASSERT(count <= LINK_BURST);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct session_header *h =
+			rte_pktmbuf_mtod(packets[i], const struct session_header *);
+		ret_verdicts[i].reason = session_packet_check(h, packets[i]->data_len);
+		ret_verdicts[i].frame_good = true;
+		if (ret_verdicts[i].reason != SESSION_DROP_COUNT || h->type != SESSION_FRAME)
+			continue;
+		owners[framed] = i;
+		frames[framed++] = (const struct frame_header *)(h + 1);
+	}
+	if (!frame_crc || framed == 0)
+		return;
+	frame_crc_burst(frames, framed, crcs);
+	for (uint32_t i = 0; i < framed; i++)
+		ret_verdicts[owners[i]].frame_good = crcs[i] == frames[i]->crc32c;
 }

@@ -108,8 +108,9 @@ struct session_verdict {
 	bool frame_good;          // the CRC of its frame matches; true for what has none
 };
 
-// Check it whole, with its frame's CRC too where `frame_crc`.
-struct session_verdict session_packet_judge(const void *packet, uint32_t bytes, bool frame_crc);
+// Check a burst of at most LINK_BURST whole, with their frames' CRCs too where `frame_crc`.
+void session_packet_judge(struct rte_mbuf *const *packets, uint32_t count, bool frame_crc,
+	struct session_verdict *ret_verdicts);
 
 // What two boot numbers make; the leader's first.
 uint64_t session_incarnation(uint64_t leader_boot, uint64_t other_boot);

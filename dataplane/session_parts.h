@@ -54,6 +54,9 @@ static inline bool session_is_in_flight(const struct session *s, uint64_t number
 void session_reset(struct session *s);
 void session_greet(struct session *s, enum session_type type, int64_t now_ns);
 
+// session_receive.c: hand over the frames in hand.
+void session_deliver(struct session *s);
+
 // session_send.c
 struct rte_mbuf *session_packet_new(struct session *s, uint32_t length);
 void session_post(struct session *s, struct rte_mbuf *packet, enum session_type type,

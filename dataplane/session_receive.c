@@ -158,6 +158,12 @@ static void note_progress(struct session *s, uint64_t progress, int64_t now_ns)
 	s->peer_progress_ns = now_ns;
 }
 
+// What it acknowledges is known, as of most packets of a burst.
+static bool says_nothing(const struct session *s, const struct session_header *h)
+{
+	return h->ack == (uint32_t)s->first && h->sack == 0 && h->type != SESSION_ACK;
+}
+
 // `*ret_kept`: the packet is no longer the caller's to free.
 static enum session_drop take(struct session *s, struct rte_mbuf *packet,
 	const struct session_verdict *verdict, int64_t now_ns, bool *ret_kept)
@@ -172,7 +178,7 @@ static enum session_drop take(struct session *s, struct rte_mbuf *packet,
 	if (h->incarnation != s->incarnation)
 		return SESSION_DROP_FENCED;
 	open_session(s, now_ns); // it knows our boot number, or it could not have known this
-	if (!session_acknowledge(s, h, now_ns))
+	if (!says_nothing(s, h) && !session_acknowledge(s, h, now_ns))
 		return SESSION_DROP_ACK;
 	note_progress(s, h->progress, now_ns);
 	if (h->type == SESSION_ACK)
@@ -182,23 +188,25 @@ static enum session_drop take(struct session *s, struct rte_mbuf *packet,
 	return reason;
 }
 
-void session_take(struct session *s, struct rte_mbuf *packet, const struct session_verdict *verdict,
-	int64_t now_ns)
+static void take_one(struct session *s, struct rte_mbuf *packet,
+	const struct session_verdict *verdict, int64_t now_ns)
 {
 	bool kept = false;
 	enum session_drop reason = take(s, packet, verdict, now_ns, &kept);
-	s->touched = true;
-	s->stats.packets_received++;
 	if (reason != SESSION_DROP_COUNT)
 		session_drop(s, reason);
 	if (!kept)
 		rte_pktmbuf_free(packet);
 }
 
-void session_receive(struct session *s, struct rte_mbuf *packet, int64_t now_ns)
+void session_receive(struct session *s, struct rte_mbuf **packets, uint32_t count, int64_t now_ns)
 {
-	struct session_verdict verdict =
-		session_packet_judge(rte_pktmbuf_mtod(packet, const void *), packet->data_len,
-			s->config.frame_crc);
-	session_take(s, packet, &verdict, now_ns);
+	struct session_verdict verdicts[LINK_BURST];
+	ASSERT(count <= LINK_BURST);
+	session_packet_judge(packets, count, s->config.frame_crc, verdicts);
+	for (uint32_t i = 0; i < count; i++)
+		take_one(s, packets[i], &verdicts[i], now_ns);
+	s->touched = true;
+	s->stats.packets_received += count;
+	session_deliver(s);
 }

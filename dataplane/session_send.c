@@ -28,16 +28,10 @@ static uint32_t echo(const struct session *s, int64_t now_ns)
 	return (s->echo + (uint32_t)((now_ns - s->echo_ns) >> SESSION_STAMP_SHIFT)) | 1;
 }
 
-// Before the data of `packet`, which then begins at it. Its CRC is added when it leaves.
-static void write_header(struct session *s, struct rte_mbuf *packet, enum session_type type,
-	uint64_t number, int64_t now_ns)
+// What is the same in all packets of a step; number and length are each one's own.
+static void fill_header(const struct session *s, struct session_header *h, enum session_type type,
+	int64_t now_ns)
 {
-	ASSERT(packet->data_off >= SESSION_HEADROOM);
-	uint32_t length = packet->data_len;
-	packet->data_off -= SESSION_HEADER_BYTES;
-	packet->data_len = (uint16_t)(length + SESSION_HEADER_BYTES);
-	packet->pkt_len = packet->data_len;
-	struct session_header *h = rte_pktmbuf_mtod(packet, struct session_header *);
 	bool greeting = type == SESSION_HELLO || type == SESSION_HELLO_ACK;
 	*h = (struct session_header){
 		.version = SESSION_VERSION,
@@ -45,20 +39,31 @@ static void write_header(struct session *s, struct rte_mbuf *packet, enum sessio
 		.worker = s->config.peer_worker,
 		.session = s->config.peer_index,
 		.incarnation = greeting ? 0 : s->incarnation,
-		.number = (uint32_t)number,
 		.ack = (uint32_t)s->expected,
 		.sack = s->held_count == 0 ? 0 : session_bits(s, s->came, s->expected + 1),
 		.stamp = session_stamp(now_ns),
 		.echo = echo(s, now_ns),
 		.progress = s->progress,
-		.length = length,
 	};
 }
 
-static void put(struct session *s, struct rte_mbuf *packet, uint64_t number, int64_t now_ns)
+// Before the data of `packet`, which then begins at it. Its CRC is added when it leaves.
+static void write_header(struct rte_mbuf *packet, const struct session_header *filled,
+	uint64_t number)
 {
-	s->touched = true;
-	s->said_ns = now_ns;
+	ASSERT(packet->data_off >= SESSION_HEADROOM);
+	uint32_t length = packet->data_len;
+	packet->data_off -= SESSION_HEADER_BYTES;
+	packet->data_len = (uint16_t)(length + SESSION_HEADER_BYTES);
+	packet->pkt_len = packet->data_len;
+	struct session_header *h = rte_pktmbuf_mtod(packet, struct session_header *);
+	*h = *filled;
+	h->number = (uint32_t)number;
+	h->length = length;
+}
+
+static void put(struct session *s, struct rte_mbuf *packet, uint64_t number)
+{
 	s->out[s->out_count] = packet;
 	s->out_numbers[s->out_count++] = number;
 	if (s->out_count == SESSION_BURST)
@@ -68,8 +73,12 @@ static void put(struct session *s, struct rte_mbuf *packet, uint64_t number, int
 void session_post(struct session *s, struct rte_mbuf *packet, enum session_type type,
 	int64_t now_ns)
 {
-	write_header(s, packet, type, 0, now_ns);
-	put(s, packet, UNNUMBERED, now_ns);
+	struct session_header h;
+	fill_header(s, &h, type, now_ns);
+	write_header(packet, &h, 0);
+	s->touched = true;
+	s->said_ns = now_ns;
+	put(s, packet, UNNUMBERED);
 }
 
 // What the link did not take is to be sent again; that is no loss.
@@ -125,41 +134,46 @@ static void acknowledged(struct session *s)
 	s->ack_now = false;
 }
 
-static void send_numbered(struct session *s, struct rte_mbuf *packet, uint64_t number,
-	int64_t now_ns)
+// `count` numbered packets are about to leave, besides the others in flight.
+static void begin_numbered(struct session *s, uint32_t count, uint32_t others, int64_t now_ns)
 {
-	struct session_slot *slot = session_slot(s, number);
-	write_header(s, packet, slot->type, number, now_ns);
-	if (session_in_flight(s) == 1)
+	if (others == 0)
 		s->armed_ns = now_ns;
-	slot->sent_ns = s->sent_ns = now_ns;
-	slot->sends += slot->sends != UINT8_MAX;
-	s->paced_ns += s->congestion.pace_ns;
+	s->sent_ns = s->said_ns = now_ns;
+	s->touched = true;
+	s->paced_ns += s->congestion.pace_ns * count;
 	acknowledged(s);
-	put(s, packet, number, now_ns);
 }
 
 // A new packet, kept until it is acknowledged.
-static void send_new(struct session *s, struct rte_mbuf *packet, enum session_type type,
+static void send_new(struct session *s, struct rte_mbuf *packet, const struct session_header *h,
 	void *owner, int64_t now_ns)
 {
 	struct session_slot *slot = session_slot(s, s->next);
 	ASSERT(s->next - s->first < s->window && slot->mbuf == NULL);
 	*slot = (struct session_slot){.mbuf = packet,
 		.owner = owner,
+		.sent_ns = now_ns,
 		.bytes = packet->data_len,
 		.data_off = packet->data_off,
-		.type = (uint8_t)type};
+		.type = h->type,
+		.sends = 1};
 	rte_mbuf_refcnt_update(packet, 1);
-	send_numbered(s, packet, s->next++, now_ns);
+	write_header(packet, h, s->next);
+	put(s, packet, s->next++);
 }
 
-void session_send(struct session *s, struct rte_mbuf *frame, void *owner, int64_t now_ns)
+void session_send(struct session *s, struct rte_mbuf **frames, uint32_t count, void *owner,
+	int64_t now_ns)
 {
+	struct session_header h;
 	ASSERT(s->state == SESSION_OPENED && owner != NULL);
-	s->stats.frames_sent++;
+	fill_header(s, &h, SESSION_FRAME, now_ns);
+	begin_numbered(s, count, session_in_flight(s), now_ns);
+	for (uint32_t i = 0; i < count; i++)
+		send_new(s, frames[i], &h, owner, now_ns);
+	s->stats.frames_sent += count;
 	s->told = false;
-	send_new(s, frame, SESSION_FRAME, owner, now_ns);
 }
 
 // A packet that a link still holds is not to be touched: then a copy goes.
@@ -187,8 +201,14 @@ void session_resend(struct session *s, uint64_t number, int64_t now_ns)
 	struct rte_mbuf *packet = again(s, slot);
 	if (packet == NULL) // in flight as far as anyone knows; the timer sees to it
 		return;
+	struct session_header h;
+	fill_header(s, &h, slot->type, now_ns);
+	begin_numbered(s, 1, session_in_flight(s) - 1, now_ns);
 	s->stats.resends++;
-	send_numbered(s, packet, number, now_ns);
+	slot->sent_ns = now_ns;
+	slot->sends += slot->sends != UINT8_MAX;
+	write_header(packet, &h, number);
+	put(s, packet, number);
 }
 
 // ---- how much may leave
@@ -267,7 +287,10 @@ void session_flush_messages(struct session *s, int64_t now_ns)
 	s->messages = NULL;
 	s->message_count = 0;
 	s->told = true;
-	send_new(s, packet, SESSION_MESSAGES, NULL, now_ns);
+	struct session_header h;
+	fill_header(s, &h, SESSION_MESSAGES, now_ns);
+	begin_numbered(s, 1, session_in_flight(s), now_ns);
+	send_new(s, packet, &h, NULL, now_ns);
 }
 
 void session_give_back(struct session *s, struct rte_mbuf **frames, uint32_t count, void *owner)

@@ -219,41 +219,22 @@ static struct session *session_of(struct transport *t, const struct rte_mbuf *pa
 	return s->config.boot == 0 ? NULL : s;
 }
 
-// All of a burst, one after the other: a CRC is a chain of instructions that wait for each other,
-// and so the core works at several at a time.
-static void judge(struct transport *t, struct rte_mbuf **packets, uint32_t count,
-	struct session **ret_sessions, struct session_verdict *ret_verdicts)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		struct session *s = session_of(t, packets[i], &ret_verdicts[i].reason);
-		ret_sessions[i] = s;
-		if (s != NULL)
-			ret_verdicts[i] =
-				session_packet_judge(rte_pktmbuf_mtod(packets[i], const void *),
-					packets[i]->data_len, s->config.frame_crc);
-	}
-}
-
+// Packets that follow each other are mostly of one session.
 static void dispatch(struct transport *t, struct rte_mbuf **packets, uint32_t count, int64_t now_ns)
 {
-	struct session *sessions[LINK_BURST], *last = NULL;
-	struct session_verdict verdicts[LINK_BURST];
-	ASSERT(count <= LINK_BURST);
-	judge(t, packets, count, sessions, verdicts);
-	for (uint32_t i = 0; i < count; i++) {
-		struct session *s = sessions[i];
-		if (s == NULL) {
-			t->stats.dropped[verdicts[i].reason]++;
-			rte_pktmbuf_free(packets[i]);
+	enum session_drop reason, other;
+	for (uint32_t at = 0, run; at < count; at += run) {
+		struct session *s = session_of(t, packets[at], &reason);
+		for (run = 1; at + run < count && s != NULL &&
+			session_of(t, packets[at + run], &other) == s;)
+			run++;
+		if (s != NULL) {
+			session_receive(s, packets + at, run, now_ns);
 			continue;
 		}
-		if (s != last && last != NULL)
-			session_deliver(last);
-		last = s;
-		session_take(s, packets[i], &verdicts[i], now_ns);
+		t->stats.dropped[reason]++;
+		rte_pktmbuf_free(packets[at]);
 	}
-	if (last != NULL)
-		session_deliver(last);
 	t->stats.packets_received += count;
 }
 

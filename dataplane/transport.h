@@ -14,7 +14,7 @@
 
 struct arena;
 
-enum { TRANSPORT_OUTLET_FRAMES = 16 };
+enum { TRANSPORT_OUTLET_FRAMES = LINK_BURST };
 
 struct transport_config {
 	uint16_t worker;                   // this one's number, as packets name it

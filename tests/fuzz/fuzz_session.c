@@ -132,8 +132,7 @@ static void give(const uint8_t *packet, size_t bytes)
 	mbuf->data_off += 42; // as behind a link's headers
 	bytes = bytes > PACKET_MAX ? PACKET_MAX : bytes;
 	memcpy(rte_pktmbuf_append(mbuf, (uint16_t)bytes), packet, bytes);
-	session_receive(&session, mbuf, 2000);
-	session_deliver(&session);
+	session_receive(&session, &mbuf, 1, 2000);
 	session_tick(&session, 3000);
 	session_flush(&session, 3000);
 }
@@ -165,7 +164,7 @@ static void open_session(void)
 	VERIFY(session.state == SESSION_OPENED);
 	struct rte_mbuf *frame = rte_pktmbuf_alloc(pool);
 	VERIFY(frame != NULL && rte_pktmbuf_append(frame, FRAME_HEADER_BYTES) != NULL);
-	session_send(&session, frame, &session, 1000);
+	session_send(&session, &frame, 1, &session, 1000);
 	session_flush(&session, 1000);
 	delivered = messages = begun = 0;
 }

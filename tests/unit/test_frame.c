@@ -165,6 +165,46 @@ static void test_counting_records_of_equal_and_other_lengths(void **state)
 	}
 }
 
+// By the definition: byte for byte, over a copy with the field 0.
+static uint32_t plain_crc(const uint8_t *frame, uint32_t length)
+{
+	uint32_t crc = 0xFFFFFFFFu;
+	for (uint32_t i = 0; i < length; i++) {
+		bool in_field = i >= offsetof(struct frame_header, crc32c) && i < 32;
+		crc ^= in_field ? 0 : frame[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82F63B78u : 0);
+	}
+	return crc ^ 0xFFFFFFFFu;
+}
+
+// Alone and together, whatever the lengths, which decide how they are worked out.
+static void test_the_checksum_is_crc32c_in_bursts_too(void **state)
+{
+	enum { FRAMES = 9, ROOM = 1664 };
+	static alignas(8) uint8_t data[FRAMES][ROOM];
+	static const uint32_t lengths[] = {64, 88, 65, 71, 300, 320, 344, 408, 800, 1440, 1601};
+	const uint32_t kinds = sizeof(lengths) / sizeof(lengths[0]);
+	for (uint32_t turn = 0; turn < 3 * kinds; turn++) {
+		const struct frame_header *frames[FRAMES];
+		uint32_t crcs[FRAMES], count = 1 + turn % FRAMES;
+		for (uint32_t i = 0; i < count; i++) {
+			uint32_t length = lengths[(turn + i * (turn / kinds)) % kinds];
+			for (uint32_t k = 0; k < length; k++)
+				data[i][2 + k] = (uint8_t)(k * 31 + i * 7 + turn);
+			struct frame_header *h = (struct frame_header *)(data[i] + 2);
+			h->length = length;
+			frames[i] = h;
+		}
+		frame_crc_burst(frames, count, crcs);
+		for (uint32_t i = 0; i < count; i++) {
+			uint32_t length = frames[i]->length;
+			assert_int_equal(crcs[i], plain_crc(data[i] + 2, length));
+			assert_int_equal(frame_crc(frames[i], length), crcs[i]);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +215,7 @@ int main(void)
 		cmocka_unit_test(test_a_state_goes_with_a_log),
 		cmocka_unit_test(test_counting_records_stays_inside),
 		cmocka_unit_test(test_counting_records_of_equal_and_other_lengths),
+		cmocka_unit_test(test_the_checksum_is_crc32c_in_bursts_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
