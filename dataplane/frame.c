@@ -109,22 +109,21 @@ static bool size_is_right(const struct frame_header *h, const uint8_t *frame, bo
 
 enum weir_drop frame_check(const void *frame, uint32_t bytes, const struct frame_expect *expect)
 {
-	struct frame_header h;
+	const struct frame_header *h = frame;
 	if (bytes < FRAME_HEADER_BYTES)
 		return WEIR_DROP_FRAME_SHORT;
-	memcpy(&h, frame, sizeof(h));
-	if (h.version != FRAME_VERSION || h.type < FRAME_DATA || h.type >= FRAME_TYPE_LIMIT ||
-		(h.type == FRAME_LOG || h.type == FRAME_STATE) != expect->log)
+	if (h->version != FRAME_VERSION || h->type < FRAME_DATA || h->type >= FRAME_TYPE_LIMIT ||
+		(h->type == FRAME_LOG || h->type == FRAME_STATE) != expect->log)
 		return WEIR_DROP_FRAME_VERSION;
-	if (h.length != bytes)
-		return h.length > bytes ? WEIR_DROP_FRAME_SHORT : WEIR_DROP_FRAME_SIZE;
-	if (expect->checksum && frame_crc(frame, h.length) != h.crc32c)
+	if (h->length != bytes)
+		return h->length > bytes ? WEIR_DROP_FRAME_SHORT : WEIR_DROP_FRAME_SIZE;
+	if (expect->checksum && frame_crc(frame, h->length) != h->crc32c)
 		return WEIR_DROP_FRAME_CHECKSUM;
-	if (h.job != expect->job || h.channel != expect->channel)
+	if (h->job != expect->job || h->channel != expect->channel)
 		return WEIR_DROP_FRAME_CHANNEL;
-	if (h.plan_version != expect->plan_version || h.incarnation != expect->incarnation)
+	if (h->plan_version != expect->plan_version || h->incarnation != expect->incarnation)
 		return WEIR_DROP_FRAME_FENCED;
-	if (!size_is_right(&h, frame, expect->checksum))
+	if (!size_is_right(h, frame, expect->checksum))
 		return WEIR_DROP_FRAME_SIZE;
 	return WEIR_DROP_COUNT;
 }

@@ -101,6 +101,7 @@ struct change {
 
 static const struct change changes[] = {
 	{false, 0, 4, PACKET_DROP_MAC},            // to another station
+	{false, 5, 9, PACKET_DROP_MAC},            // of the same make
 	{false, 0, 1, PACKET_DROP_MAC},            // to many
 	{false, 12, 0x81, PACKET_DROP_VLAN},       // 0x8100
 	{false, 12, 0x86, PACKET_DROP_ETHER_TYPE}, // 0x8600
@@ -170,6 +171,14 @@ static void test_wrong_addresses_are_found(void **state)
 	assert_int_equal(parse_mended(26, 0), PACKET_DROP_IP_SOURCE);
 	assert_int_equal(parse_mended(33, 9), PACKET_DROP_IP_DESTINATION);
 	assert_int_equal(parse_mended(33, 255), PACKET_DROP_IP_DESTINATION);
+}
+
+static void test_header_sums_that_carry_are_right(void **state)
+{
+	for (uint32_t value = 0; value < 256; value++) {
+		assert_int_equal(parse_mended(19, (uint8_t)value), PACKET_DROP_COUNT); // number
+		assert_int_equal(parse_mended(29, (uint8_t)value), PACKET_DROP_COUNT); // source
+	}
 }
 
 static void test_checksums(void **state)
@@ -251,6 +260,7 @@ int main(void)
 		cmocka_unit_test(test_offloaded_checksums_begin_with_the_pseudo_header),
 		cmocka_unit_test(test_changed_bytes_are_found),
 		cmocka_unit_test(test_wrong_addresses_are_found),
+		cmocka_unit_test(test_header_sums_that_carry_are_right),
 		cmocka_unit_test(test_checksums),
 		cmocka_unit_test(test_cut_frames_are_found),
 		cmocka_unit_test(test_a_packet_without_a_payload_is_dropped),
