@@ -119,7 +119,7 @@ def pair(wire, commands, leader):
 
 class Cluster:
     def __init__(self, build, extent):
-        self.programs = os.path.join(build, "perf")
+        self.build, self.programs = build, os.path.join(build, "perf")
         self.cpus = (sorted(os.sched_getaffinity(0)) * 2)[:2]
         self.rounds, self.seconds = {"full": (7, 2), "quick": (3, 1), "tiny": (1, 0.2)}[extent]
         self.sizes = SIZES if extent == "full" else SIZES[-1:]
@@ -186,16 +186,13 @@ class Cluster:
         kinds = {"bare": lambda: self.frames(size, "--bare"), "all": lambda: self.frames(size)}
         if shutil.which("dpdk-testpmd"):
             kinds["testpmd"] = lambda: self.testpmd(size)
-        found = {kind: [] for kind in kinds}
-        for _ in range(self.rounds):
-            for kind, run in kinds.items():
-                found[kind].append(run())
+        found, note = links.alternate(self.build, self.cpus, self.rounds, kinds)
         items = (size - 170) // RECORD
         beside = found.get("testpmd")
         self.add(f"memif/bare/{size}", found["bare"], "frames/s", beside,
-                 "headers made, parsed and checked; no transport")
+                 "headers made, parsed and checked; no transport; " + note)
         self.add(f"memif/all/{size}", found["all"], "frames/s", beside,
-                 "numbers, credits, checksums, acknowledgements")
+                 "numbers, credits, checksums, acknowledgements; " + note)
         self.add(f"memif/all/{size}/over-bare", found["all"], "frames/s", found["bare"],
                  "beside the bare link")
         self.add(f"memif/records/{size}", [f * items for f in found["all"]], "records/s")
