@@ -78,6 +78,9 @@ class Round:
 
     What a task shows is what its owner showed and, when that died, what its successor shows beyond
     that. A successor has consumed all of it by itself, so each instance is checked alone as well.
+
+    A source's records are due by the clock of the job on its node, which nodes start up to some
+    tenths of a ms apart: those of the dead one by its own, what its successor makes by that one's.
     """
 
     def __init__(self, job, timelines, pids, victim, moment_ns, dies):
@@ -87,6 +90,8 @@ class Round:
         # have known of them yet, shown by a process that was woken, of one twin only.
         self.lost = self.doubled = self.stray = self.ahead = self.woken = self.differing = 0
         self.shown = ([], [], [], [])  # by part: (time, latency)
+        self.died_ns = max((at_ns for t in timelines if t.pid == self.dead_pid
+                            for at_ns in t.at_ns if at_ns <= moment_ns + MS), default=moment_ns)
         self.state_bytes = max(t.state_bytes for t in timelines)
         self.starts = {index: next(t.start_ns for t in timelines if t.pid == pid)
                        for index, pid in enumerate(pids)}
@@ -123,9 +128,14 @@ class Round:
             return
         self.times[number] = min(self.times[number] + 1, 255)
         source = self.job.source_of(number)
-        part = self._part(source, task)
-        due_ns = self.starts[source] + LEAD_NS + number * self.job.step_ns
-        self.shown[part].append((at_ns, at_ns - due_ns))
+        due_ns = self._due_ns(source, number)
+        if source == self.victim and self.dead_pid is not None and due_ns > self.died_ns:
+            due_ns = self._due_ns(self.replicas[source], number)
+        self.shown[self._part(source, task)].append((at_ns, at_ns - due_ns))
+
+    def _due_ns(self, node, number):
+        """By the clock of the node whose source makes it."""
+        return self.starts[node] + LEAD_NS + number * self.job.step_ns
 
     def _part(self, source, sink):
         if sink == self.victim:
