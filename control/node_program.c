@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/agent.h"
+#include "control/keeper.h"
 #include "control/process.h"
 #include "control/workload_engine.h"
 #include "dataplane/engine.h"
@@ -157,6 +158,8 @@ static int open_all(struct node_process *p)
 	if (p->file.storage && process_hold_folder(p->file.storage, why) < 0)
 		return fail(p, PROCESS_FAILED, why);
 	int code = place(p);
+	if (code == PROCESS_DONE)
+		(void)keeper_start(p->cpus, p->worker_count); // an old kernel has none
 	if (code == PROCESS_DONE && loop_create(&p->loop) < 0)
 		return fail(p, PROCESS_FAILED, "the event loop did not start");
 	if (code == PROCESS_DONE &&
