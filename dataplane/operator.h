@@ -79,6 +79,7 @@ struct weir_context {
 	struct weir_counters *counters;
 	struct chain_link *link; // the runtime's
 	char error[512];
+	bool goes_on; // watermark: returns WEIR_FULL because the rest is for the next step
 };
 
 // Record why the job must stop.  Returns WEIR_FAILED.
@@ -140,7 +141,7 @@ struct weir_operator {
 	// batches may point into `in`.
 	enum weir_flow (*process)(void *self, struct weir_context *ctx, struct weir_batch *in);
 	// No later input has a time before watermark_ns; the runtime passes it on when this returns
-	// WEIR_DONE. May be NULL, as may finish.
+	// WEIR_DONE. What takes long is done in parts, see goes_on. May be NULL, as may finish.
 	enum weir_flow (*watermark)(void *self, struct weir_context *ctx, int64_t watermark_ns);
 	// The input has ended: flush. (At a natural end watermark(INT64_MAX) came before.)
 	enum weir_flow (*finish)(void *self, struct weir_context *ctx);

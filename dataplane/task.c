@@ -146,6 +146,7 @@ static bool set_time_and_resume(struct task *t, int64_t now_ns)
 	for (uint32_t i = 0; i < t->link_count; i++) {
 		t->links[i].ctx.now_ns = now_ns;
 		t->links[i].ctx.replays = replays;
+		t->links[i].ctx.goes_on = false;
 	}
 	return task_settle(t, chain_resume(t->links, t->link_count));
 }
@@ -253,6 +254,17 @@ static void publish(struct task *t)
 	atomic_store_explicit(&t->outcome_seen, t->outcome, memory_order_release);
 }
 
+// An operator that leaves something to the next step has worked in this one.
+static uint32_t work_going_on(struct task *t)
+{
+	uint32_t work = 0;
+	for (uint32_t i = 0; i < t->link_count && t->blocked; i++)
+		work += t->links[i].ctx.goes_on;
+	if (work != 0)
+		t->blocked = false;
+	return work;
+}
+
 static uint32_t work_drained(struct task *t)
 {
 	release_inputs(t);
@@ -313,6 +325,7 @@ uint32_t task_step(struct task *t, int64_t now_ns)
 	}
 	if (set_time_and_resume(t, now_ns))
 		work = work_drained(t);
+	work += work_going_on(t);
 	if (UNLIKELY(t->load.absent != 0) && t->outcome == TASK_RUNNING)
 		work += restore_in_background(t);
 	if (chain_is_drained(t->links, t->link_count))

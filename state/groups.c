@@ -72,7 +72,7 @@ int groups_reserve(struct groups *g)
 		return 0;
 	if (g->count >= g->merge_at) {
 		uint32_t before = g->count;
-		if (groups_merge(g))
+		if (groups_merge(g, NONE))
 			return -ENOMEM;
 		// Where keys hardly repeat, merging is put off further, so that a key is looked up
 		// a bounded number of times in any case.
@@ -110,19 +110,22 @@ static int merge_one(struct groups *g, uint32_t stride, uint32_t number)
 	return 0;
 }
 
-int groups_merge(struct groups *g)
+int groups_merge(struct groups *g, uint32_t entries)
 {
 	uint32_t stride = stride_of(g);
 	ASSERT(g->absent == 0);
-	if (g->distinct == g->count)
+	if (groups_are_merged(g))
 		return 0;
-	for (uint32_t i = g->distinct; i < g->count; i++) {
-		if (i + AHEAD < g->count)
-			table_prefetch(&g->index, &g->index, groups_at(g, stride, i + AHEAD));
-		if (merge_one(g, stride, i))
+	for (; g->merged < g->count && entries != 0; g->merged++, entries--) {
+		if (g->merged + AHEAD < g->count)
+			table_prefetch(&g->index, &g->index,
+				groups_at(g, stride, g->merged + AHEAD));
+		if (merge_one(g, stride, g->merged))
 			return -ENOMEM;
 	}
-	g->count = g->distinct;
+	if (g->merged != g->count)
+		return 0;
+	g->count = g->merged = g->distinct;
 	memset(g->cache, 0, cache_bytes);
 	return 0;
 }

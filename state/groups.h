@@ -22,9 +22,10 @@ struct groups {
 	struct groups_slot *cache;
 	uint8_t *entries;
 	uint32_t count, room;
-	uint32_t absent;      // entries to be restored still; until then nothing is merged
-	uint32_t distinct;    // so many entries at the front have different keys, all in `index`
-	uint32_t merge_at;    // merge when full with so many
+	uint32_t absent;   // entries to be restored still; until then nothing is merged
+	uint32_t distinct; // so many entries at the front have different keys, all in `index`
+	uint32_t merged;   // entries below it are merged into those; as many unless it is under way
+	uint32_t merge_at; // merge when full with so many
 	uint32_t null_number; // of the null key's entry, from 0; UINT32_MAX: none
 	struct table index;   // key → rows word: number from 1
 	const struct aggregates *aggregates;
@@ -42,8 +43,12 @@ void groups_destroy(struct groups *g);
 
 // Room for one entry more; entries may move.
 int groups_reserve(struct groups *g);
-// Leave one entry a key.
-int groups_merge(struct groups *g);
+// Leave one entry a key: of up to `entries` more; then nothing else until groups_are_merged.
+int groups_merge(struct groups *g, uint32_t entries);
+static inline bool groups_are_merged(const struct groups *g)
+{
+	return g->distinct == g->count;
+}
 
 static inline uint8_t *groups_at(const struct groups *g, uint32_t stride, uint32_t number)
 {

@@ -99,7 +99,7 @@ void window_destroy(struct window *w)
 	for (uint32_t i = 0; i < w->open_count; i++)
 		pane_end(w, &w->open[i]);
 	pool_free(w->pool, w->open, w->open_room * sizeof(*w->open));
-	if (w->firing && w->panes == 1)
+	if (w->firing && (w->panes == 1 || !w->gathered))
 		pane_end(w, &w->closing);
 	sliding_destroy(&w->sliding);
 	w->config = NULL;
@@ -290,20 +290,6 @@ bool window_is_due(const struct window *w, int64_t watermark_ns)
 	return due(w, watermark_ns, &number);
 }
 
-// Fold a pane's groups into the sliding ones.
-static int pane_fold(struct window *w, const struct pane *pane)
-{
-	uint32_t keys = pane_keys(w, pane), count;
-	int error = sliding_begin(&w->sliding, keys);
-	for (uint32_t from = 0; from < keys && !error; from += count) {
-		count = pane_entries(w, pane, from, w->scratch.entries);
-		const struct fold fold = {w->scratch.entries, count, pane_null(w, pane)};
-		error = sliding_fold(&w->sliding, window_place(w, pane->number), &fold,
-			&w->scratch);
-	}
-	return error;
-}
-
 static int fire_begin(struct window *w, int64_t number)
 {
 	ASSERT(w->groups_absent == 0);
@@ -312,18 +298,40 @@ static int fire_begin(struct window *w, int64_t number)
 	w->next_pane = number + 1;
 	w->pane_span = 0;
 	w->firing = true;
+	w->gathered = w->open_count == 0 || w->open[0].number != number;
 	w->closing = (struct pane){.number = number};
-	if (w->open_count == 0 || w->open[0].number != number)
+	if (w->gathered)
 		return 0;
 	w->closing = w->open[0];
 	w->keys_usual = pane_keys(w, &w->closing);
 	w->open_count--;
 	memmove(w->open, w->open + 1, w->open_count * sizeof(*w->open));
-	if (w->panes == 1)
-		return w->listed ? groups_merge(&w->closing.groups) : 0;
-	int error = pane_fold(w, &w->closing);
-	pane_end(w, &w->closing);
+	return w->panes == 1 ? 0 : sliding_begin(&w->sliding, pane_keys(w, &w->closing));
+}
+
+// Entries of a tumbling window's pane are merged.
+static int merge_some(struct window *w)
+{
+	struct groups *g = &w->closing.groups;
+	int error = w->listed ? groups_merge(g, BATCH_ROWS_MAX) : 0;
+	w->gathered = !w->listed || groups_are_merged(g);
 	return error;
+}
+
+// Those of another are folded into the sliding groups.
+static int fold_some(struct window *w)
+{
+	struct pane *pane = &w->closing;
+	uint32_t count = pane_entries(w, pane, w->position, w->scratch.entries);
+	const struct fold fold = {w->scratch.entries, count, pane_null(w, pane)};
+	int error = sliding_fold(&w->sliding, window_place(w, pane->number), &fold, &w->scratch);
+	w->position += count;
+	w->gathered = w->position == pane_keys(w, pane);
+	if (error || !w->gathered)
+		return error;
+	pane_end(w, pane);
+	w->position = 0;
+	return 0;
 }
 
 static int fire_end(struct window *w)
@@ -374,6 +382,20 @@ static void rows_next(struct window *w, struct window_rows *ret)
 	w->fired_rows += ret->count;
 }
 
+// All that end there have fired.
+static void passed(struct window *w, int64_t watermark_ns)
+{
+	int64_t closed = floor_div(watermark_ns, w->config->slide_ns);
+	int64_t behind;
+	if (closed > w->next_pane) {
+		w->next_pane = closed;
+		w->pane_span = 0;
+	}
+	if (__builtin_add_overflow(w->next_pane, 1, &behind) ||
+		__builtin_mul_overflow(behind, w->config->slide_ns, &w->next_close_ns))
+		w->next_close_ns = w->next_pane < 0 ? INT64_MIN : INT64_MAX;
+}
+
 int window_fire(struct window *w, int64_t watermark_ns, struct window_rows *ret)
 {
 	int64_t number;
@@ -384,6 +406,8 @@ int window_fire(struct window *w, int64_t watermark_ns, struct window_rows *ret)
 		int error = w->firing ? 0 : fire_begin(w, number);
 		if (error)
 			return error;
+		if (!w->gathered)
+			return w->panes == 1 ? merge_some(w) : fold_some(w);
 		rows_next(w, ret);
 		if (ret->count != 0)
 			return 0;
@@ -391,14 +415,6 @@ int window_fire(struct window *w, int64_t watermark_ns, struct window_rows *ret)
 		if (error)
 			return error;
 	}
-	int64_t closed = floor_div(watermark_ns, w->config->slide_ns);
-	if (closed > w->next_pane) {
-		w->next_pane = closed;
-		w->pane_span = 0;
-	}
-	int64_t behind;
-	if (__builtin_add_overflow(w->next_pane, 1, &behind) ||
-		__builtin_mul_overflow(behind, w->config->slide_ns, &w->next_close_ns))
-		w->next_close_ns = w->next_pane < 0 ? INT64_MIN : INT64_MAX;
+	passed(w, watermark_ns);
 	return 0;
 }

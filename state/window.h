@@ -57,11 +57,12 @@ struct window {
 	uint32_t groups_absent; // to be restored still; until then nothing fires
 	size_t sliding_saved_at;
 	struct sliding sliding;
-	// A window that is being given out, pane `next_pane` - 1 its last.
-	bool firing;
+	// A window that is being given out, pane `next_pane` - 1 its last, gathered (merged or
+	// folded) before.
+	bool firing, gathered;
 	uint32_t position;
 	uint64_t fired_rows;
-	struct pane closing; // tumbling
+	struct pane closing;
 	struct window_scratch scratch;
 	uint8_t *key; // room for one canonical key
 };
@@ -88,9 +89,10 @@ int window_turn(struct window *w, int64_t time_ns, struct window_drops *drops);
 int window_update(struct window *w, const struct weir_column *columns, uint32_t from, uint32_t to,
 	struct window_drops *drops);
 
-// The next rows of the windows that end at or before watermark_ns, windows by time, keys in order
-// of creation; ret->count 0: there are no more, and from now on older records are late. Rows stay
-// valid until the next call.  Returns 0 or -ENOMEM.
+// A part of firing the windows that end at or before watermark_ns: up to BATCH_ROWS_MAX entries
+// are gathered, or given out as rows, windows by time, keys in order of creation. Call again while
+// `firing`; once it is not, older records are late. Rows stay valid until the next call.
+// Returns 0 or -ENOMEM.
 int window_fire(struct window *w, int64_t watermark_ns, struct window_rows *ret);
 
 // Whether a watermark makes a window fire, that is, whether window_fire reads groups.
@@ -99,7 +101,7 @@ bool window_is_due(const struct window *w, int64_t watermark_ns);
 #define WINDOW_STATE_VERSION 2
 #define WINDOW_GROUPS_VERSION 2 // from here on it can be restored by key group
 
-// Not while window_fire has more to give, or groups are absent.
+// Not while it fires, or groups are absent.
 void window_snapshot(const struct window *w, struct snapshot_writer *writer);
 // For a fresh window of the same config, from a section of any version.  Return 0, -EBADMSG,
 // -EINVAL (another shape) or -ENOMEM.

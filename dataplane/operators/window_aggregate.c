@@ -6,6 +6,8 @@
 
 #include "dataplane/operators/window_parts.h"
 
+enum { STEP_PARTS = 2 }; // of a firing window, in a step of its task
+
 static void unplan(struct weir_plan *plan)
 {
 	free(plan->detail);
@@ -80,26 +82,35 @@ static enum weir_flow process(void *self, struct weir_context *ctx, struct weir_
 	return error ? exhausted(ctx) : WEIR_DONE;
 }
 
+static enum weir_flow rows_emit(struct window_operator *op, struct weir_context *ctx,
+	const struct window_rows *rows)
+{
+	struct weir_batch batch;
+	uint32_t aggregate;
+	if (window_output(op, rows, &batch, &aggregate)) {
+		uint32_t field = 2 + op->detail->config.key_count + aggregate;
+		return weir_fail(ctx, "%s leaves the range of decimal(38); sum less",
+			op->plan->outputs[0].schema.fields[field].name);
+	}
+	return weir_emit(ctx, &batch);
+}
+
+// However many keys a window has: others on this worker are not to wait for all of them.
 static enum weir_flow watermark(void *self, struct weir_context *ctx, int64_t watermark_ns)
 {
 	struct window_operator *op = self;
-	for (;;) {
+	for (int parts = 0; parts < STEP_PARTS; parts++) {
 		struct window_rows rows;
-		struct weir_batch batch;
-		uint32_t aggregate;
 		if (window_fire(&op->window, watermark_ns, &rows))
 			return exhausted(ctx);
-		if (rows.count == 0)
+		if (!op->window.firing)
 			return WEIR_DONE;
-		if (window_output(op, &rows, &batch, &aggregate)) {
-			uint32_t field = 2 + op->detail->config.key_count + aggregate;
-			return weir_fail(ctx, "%s leaves the range of decimal(38); sum less",
-				op->plan->outputs[0].schema.fields[field].name);
-		}
-		enum weir_flow flow = weir_emit(ctx, &batch);
+		enum weir_flow flow = rows.count == 0 ? WEIR_DONE : rows_emit(op, ctx, &rows);
 		if (flow != WEIR_DONE)
 			return flow;
 	}
+	ctx->goes_on = true;
+	return WEIR_FULL;
 }
 
 static void snapshot(const void *self, struct snapshot_writer *w)

@@ -391,6 +391,60 @@ static void test_late_and_timeless_records_are_counted(void **state)
 	harness_destroy(&h);
 }
 
+static void feed_keys(struct harness *h, const struct weir_schema *schema, uint32_t keys)
+{
+	static uint8_t row[ROW_ROOM] __attribute__((aligned(8)));
+	for (uint32_t i = 0; i < keys; i++) {
+		struct record_builder b;
+		record_begin(&b, schema, row, sizeof(row));
+		record_set_int64(&b, 0, i);
+		record_set_text(&b, 1, "", 0);
+		record_set_int64(&b, 3, 5);
+		uint32_t length = record_end(&b);
+		harness_batch(h,
+			&(struct weir_batch){
+				.form = WEIR_PACKED, .first = row, .limit = row + length});
+	}
+}
+
+// Of tumbling windows entries are merged first, of hopping ones folded; either takes as many parts
+// as giving out the rows.
+static void fires_in_parts(int64_t size, int64_t slide, uint32_t keys)
+{
+	struct harness h;
+	struct weir_schema schema;
+	uint32_t parts = 0, before = 0;
+	const char *kind = slide == 0 ? "tumbling" : "hopping";
+	schema_make(&schema);
+	assert_int_equal(harness_plan(&h, &window_aggregate,
+				 params_make(kind, size, slide, (const char *[]){"id"}, (int[]){0},
+					 1),
+				 &schema),
+		0);
+	harness_create(&h, &window_aggregate, HARNESS_POOL_BYTES);
+	feed_keys(&h, &schema, keys);
+	h.links[0].ctx.goes_on = false;
+	enum weir_flow flow = chain_watermark(h.links, 10);
+	for (; flow == WEIR_FULL; parts++) {
+		assert_true(h.links[0].ctx.goes_on);
+		assert_true(h.out_records - before <= 2 * BATCH_ROWS_MAX);
+		before = h.out_records;
+		h.links[0].ctx.goes_on = false;
+		flow = chain_resume(h.links, 2);
+	}
+	assert_int_equal(flow, WEIR_DONE);
+	assert_int_equal(h.out_records, keys);
+	assert_in_range(parts, 2 * keys / (2 * BATCH_ROWS_MAX),
+		2 * keys / (2 * BATCH_ROWS_MAX) + 1);
+	harness_destroy(&h);
+}
+
+static void test_a_window_fires_in_parts(void **state)
+{
+	fires_in_parts(10, 0, 14 * BATCH_ROWS_MAX);
+	fires_in_parts(20, 10, 14 * BATCH_ROWS_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -404,6 +458,7 @@ int main(void)
 		cmocka_unit_test(test_exhausted_memory_is_said),
 		cmocka_unit_test(test_sum_beyond_38_digits_fails),
 		cmocka_unit_test(test_late_and_timeless_records_are_counted),
+		cmocka_unit_test(test_a_window_fires_in_parts),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	values_free();
