@@ -34,9 +34,9 @@ static void live(int end, bool kept)
 {
 	char said = 'm';
 	setpgid(0, 0);
-	signal(SIGTERM, SIG_IGN);
 	if (kept && keeper_start(&(int){0}, 1) != 0)
 		said = 'x';
+	signal(SIGTERM, SIG_IGN); // this process; the keeper is not told
 	uint8_t *memory = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED || madvise(memory, MEMORY_BYTES, MADV_NOHUGEPAGE) != 0)
