@@ -101,7 +101,7 @@ class Bench:
         events = int(pace * (MOMENT_S + JITTER_S + REST_S))
         keys = (state_mib << 20) // STATE_ENTRY_BYTES // 2
         file = self.cluster.write("job.yaml", JOB.format(
-            memory=64 + 4 * state_mib, events=events, pace=pace, folder=folder, keys=keys))
+            memory=64 + 5 * state_mib // 2, events=events, pace=pace, folder=folder, keys=keys))
         return self.cluster.submit(file), folder, figures.Job(events, pace, len(NAMES))
 
     def _await_output(self, job, folder):
