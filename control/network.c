@@ -19,7 +19,8 @@ enum {
 };
 
 struct network {
-	uint32_t workers, buffers;
+	struct peers peers; // first: the interface
+	uint32_t workers;
 	struct link_set links;
 	char addresses[LINKS_MAX][NETWORK_ADDRESS_BYTES];
 	struct rte_mempool *pool;
@@ -67,10 +68,10 @@ static int no_memory(uint32_t *ret_index, struct link_problem *ret_problem)
 
 static void describe_links(struct network *n, const struct link_config *configs)
 {
-	n->buffers = UINT32_MAX;
+	n->peers.buffers = UINT32_MAX;
 	for (uint32_t i = 0; i < n->links.count; i++) {
 		uint32_t buffers = configs[i].buffers * n->links.ports[i]->queue_count;
-		n->buffers = buffers < n->buffers ? buffers : n->buffers;
+		n->peers.buffers = buffers < n->peers.buffers ? buffers : n->peers.buffers;
 		write_address(&configs[i], n->addresses[i]);
 	}
 }
@@ -98,6 +99,25 @@ static int make_transports(struct network *n, uint32_t *ret_index, struct link_p
 	return error == 0 ? 0 : no_memory(ret_index, ret_problem);
 }
 
+static int reach(struct peers *peers, const char *const *addresses, uint32_t count, uint16_t worker,
+	uint32_t *ret_peer, char *why, uint32_t why_bytes)
+{
+	struct network *n = (struct network *)peers;
+	struct link_place places[WORKLOAD_LINKS_MAX] = {0};
+	uint32_t known = 0;
+	for (uint32_t i = 0; i < count && known < WORKLOAD_LINKS_MAX; i++)
+		known += read_address(addresses[i], &places[known].address, &places[known].port);
+	int error = link_set_peer(&n->links, places, known, worker, ret_peer);
+	if (error == -ENETUNREACH)
+		snprintf(why, why_bytes,
+			"none of this node's links leads to %s; put both into one subnet, or give "
+			"the link a gateway",
+			count == 0 ? "it, which has no links" : addresses[0]);
+	else if (error != 0)
+		snprintf(why, why_bytes, "%s", strerror(-error));
+	return error;
+}
+
 int network_create(const struct link_config *configs, uint32_t count, uint32_t workers,
 	uint32_t *ret_index, struct link_problem *ret_problem, struct network **ret_network)
 {
@@ -114,6 +134,9 @@ int network_create(const struct link_config *configs, uint32_t count, uint32_t w
 		return error;
 	}
 	describe_links(n, configs);
+	n->peers.reach = reach;
+	n->peers.network = (struct crossing_network){
+		.pool = n->pool, .window = WINDOW, .packet_max = n->links.link->packet_max};
 	*ret_network = n;
 	return 0;
 }
@@ -141,31 +164,7 @@ const char *network_address(const struct network *n, uint32_t index)
 	return n->addresses[index];
 }
 
-uint32_t network_buffers(const struct network *n)
+struct peers *network_peers(struct network *n)
 {
-	return n->buffers;
-}
-
-void network_describe(struct network *n, struct crossing_network *ret_description)
-{
-	*ret_description = (struct crossing_network){
-		.pool = n->pool, .window = WINDOW, .packet_max = n->links.link->packet_max};
-}
-
-int network_reach(struct network *n, const char *const *addresses, uint32_t count, uint16_t worker,
-	uint32_t *ret_peer, char *why, uint32_t why_bytes)
-{
-	struct link_place places[WORKLOAD_LINKS_MAX] = {0};
-	uint32_t known = 0;
-	for (uint32_t i = 0; i < count && known < WORKLOAD_LINKS_MAX; i++)
-		known += read_address(addresses[i], &places[known].address, &places[known].port);
-	int error = link_set_peer(&n->links, places, known, worker, ret_peer);
-	if (error == -ENETUNREACH)
-		snprintf(why, why_bytes,
-			"none of this node's links leads to %s; put both into one subnet, or give "
-			"the link a gateway",
-			count == 0 ? "it, which has no links" : addresses[0]);
-	else if (error != 0)
-		snprintf(why, why_bytes, "%s", strerror(-error));
-	return error;
+	return &n->peers;
 }

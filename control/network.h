@@ -7,6 +7,16 @@
 
 enum { NETWORK_ADDRESS_BYTES = 64, NETWORK_WORKERS_MAX = 128 }; // of a job, on all its nodes
 
+// How a node's workers reach those of other nodes. Real: a network; the simulator's is a wire.
+struct peers {
+	uint32_t buffers;                // packets that may lie received on the node, over any link
+	struct crossing_network network; // what a job's sessions need, but for what is by worker
+	// Make a worker of another node a peer, or find it again, by that node's addresses.
+	// Thread: one at a time.  Returns 0, or -errno with one line in `why`.
+	int (*reach)(struct peers *peers, const char *const *addresses, uint32_t count,
+		uint16_t worker, uint32_t *ret_peer, char *why, uint32_t why_bytes);
+};
+
 struct network;
 
 // Make links from their configs and start their ports.  Thread: agent, with EAL running.
@@ -20,16 +30,7 @@ void network_destroy(struct network *network);
 // One for each worker of the node, for node_config.
 struct transport *network_transports(struct network *network);
 
-// Where others reach worker 0 over link `index`: "udp:10.0.0.1:4000", for network_reach there.
+// Where others reach worker 0 over link `index`: "udp:10.0.0.1:4000", for their peers to reach.
 const char *network_address(const struct network *network, uint32_t index);
 
-// Packets that may lie received on the node, over whichever link they come.
-uint32_t network_buffers(const struct network *network);
-
-// Fill in what the sessions of a job need, but for boot, workers and peers.
-void network_describe(struct network *network, struct crossing_network *ret_description);
-
-// Make a worker of another node a peer, or find it again, by that node's addresses.
-// Thread: one at a time.  Returns 0, or -errno with one line in `why`.
-int network_reach(struct network *network, const char *const *addresses, uint32_t count,
-	uint16_t worker, uint32_t *ret_peer, char *why, uint32_t why_bytes);
+struct peers *network_peers(struct network *network);

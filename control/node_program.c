@@ -127,6 +127,20 @@ static int start_dpdk(const struct node_file *file, bool *ret_huge)
 	return rc;
 }
 
+static int start_workload(struct node_process *p)
+{
+	struct workload_engine_config work = {.node = p->node,
+		.peers = p->network ? network_peers(p->network) : NULL,
+		.worker_count = p->worker_count,
+		.worker_cpus = p->cpus,
+		.worker_nodes = p->numa,
+		.kinds = p->kinds};
+	if (background_create_thread("weir-builder", &work.background) < 0)
+		return fail(p, PROCESS_FAILED, "the thread that builds jobs did not start");
+	VERIFY(workload_engine_create(&work, &p->workload) == 0);
+	return PROCESS_DONE;
+}
+
 static int start_workers(struct node_process *p)
 {
 	bool huge = false;
@@ -144,11 +158,7 @@ static int start_workers(struct node_process *p)
 		.transports = p->network ? network_transports(p->network) : NULL};
 	if (node_create(&config, &p->node) < 0 || node_start(p->node) < 0)
 		return fail(p, PROCESS_FAILED, "workers did not start");
-	const struct workload_engine_config work = {
-		p->node, p->network, p->worker_count, p->cpus, p->numa, p->kinds};
-	if (workload_engine_create(&work, &p->workload) < 0)
-		return fail(p, PROCESS_FAILED, "the thread that builds jobs did not start");
-	return PROCESS_DONE;
+	return start_workload(p);
 }
 
 static int open_all(struct node_process *p)

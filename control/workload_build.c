@@ -113,7 +113,7 @@ int part_reach(struct workload_engine *w, struct workload_part *part, uint32_t p
 		if (participant == part->request.self || p->lost)
 			continue;
 		pthread_mutex_lock(&w->reaching);
-		error = network_reach(w->config.network, p->links, p->link_count,
+		error = w->config.peers->reach(w->config.peers, p->links, p->link_count,
 			part->numbers[worker], &part->peers[worker], reason, sizeof(reason));
 		pthread_mutex_unlock(&w->reaching);
 	}
@@ -135,12 +135,12 @@ static int check_buffers(const struct workload_engine *w, struct workload_part *
 			from - self->first_worker >= self->workers)
 			needed += job->channel_frames + CHANNEL_CONTROL_FRAMES;
 	}
-	if (needed <= network_buffers(w->config.network))
+	if (needed <= w->config.peers->buffers)
 		return 0;
 	snprintf(part->error, sizeof(part->error),
 		"channels from other nodes may hold %" PRIu64 " packets here, and a link has room "
 		"for %" PRIu32 "; raise links.buffers to that, or lower exchange.credit",
-		needed, network_buffers(w->config.network));
+		needed, w->config.peers->buffers);
 	return -ENOBUFS;
 }
 
@@ -152,9 +152,9 @@ static int connect(struct workload_engine *w, struct workload_part *part)
 	part->numbers = heap_alloc(&part->heap, workers * sizeof(*part->numbers));
 	part->peers = heap_alloc(&part->heap, workers * sizeof(*part->peers));
 	part->boots = heap_alloc(&part->heap, workers * sizeof(*part->boots));
-	if (w->config.network == NULL || workers > NETWORK_WORKERS_MAX) {
+	if (w->config.peers == NULL || workers > NETWORK_WORKERS_MAX) {
 		snprintf(part->error, sizeof(part->error),
-			w->config.network == NULL
+			w->config.peers == NULL
 				? "the node has no links to other nodes; give it `links:`"
 				: "over %d workers; give the job fewer",
 			NETWORK_WORKERS_MAX);
@@ -169,7 +169,7 @@ static int connect(struct workload_engine *w, struct workload_part *part)
 	int error = check_buffers(w, part);
 	for (uint32_t i = 0; i < request->participant_count && error == 0; i++)
 		error = part_reach(w, part, i, part->error);
-	network_describe(w->config.network, &part->network);
+	part->network = w->config.peers->network;
 	part->network.boots = part->boots;
 	part->network.workers = part->numbers;
 	part->network.peers = part->peers;
@@ -204,7 +204,8 @@ void part_build(struct workload_engine *w, struct workload_part *part)
 			? NULL
 			: w->config.worker_nodes + self->node_worker,
 		.incarnation = part->request.incarnation,
-		.repair = part->request.repair != 0};
+		.repair = part->request.repair != 0,
+		.lazy = w->config.lazy};
 	if (engine_create(&config, part->error, sizeof(part->error), &part->engine) != 0)
 		fail(part, part->error);
 	else

@@ -14,7 +14,7 @@ static struct workload_engine *engine_of(struct workload *workload)
 	return (struct workload_engine *)workload;
 }
 
-// ---- on the service thread ----
+// ---- in the background ----
 
 static void publish(struct workload_part *part)
 {
@@ -35,8 +35,10 @@ static void tear_down(struct workload_part *part)
 	free(part);
 }
 
-static void act(struct workload_engine *w, struct workload_part *part)
+static void act(struct errand *errand)
 {
+	struct workload_part *part = (struct workload_part *)errand;
+	struct workload_engine *w = part->of;
 	if (part->action == ACTION_BUILD)
 		part_build(w, part);
 	else if (part->action == ACTION_PUBLISH)
@@ -49,32 +51,6 @@ static void act(struct workload_engine *w, struct workload_part *part)
 		tear_down(part);
 }
 
-// The next part with something to do.  Returns NULL when it is time to stop and nothing is left.
-static struct workload_part *take(struct workload_engine *w)
-{
-	pthread_mutex_lock(&w->lock);
-	while (w->first == NULL && !w->stop)
-		pthread_cond_wait(&w->change, &w->lock);
-	struct workload_part *part = w->first;
-	if (part != NULL) {
-		w->first = part->queued;
-		if (w->first == NULL)
-			w->last = &w->first;
-	}
-	pthread_mutex_unlock(&w->lock);
-	return part;
-}
-
-static void *serve(void *argument)
-{
-	struct workload_engine *w = argument;
-	struct workload_part *part;
-	pthread_setname_np(pthread_self(), "weir-builder");
-	while ((part = take(w)) != NULL)
-		act(w, part);
-	return NULL;
-}
-
 // ---- on the control plane's loop ----
 
 static void enqueue_locked(struct workload_engine *w, struct workload_part *part,
@@ -82,10 +58,7 @@ static void enqueue_locked(struct workload_engine *w, struct workload_part *part
 {
 	part->action = action;
 	part->busy = true;
-	part->queued = NULL;
-	*w->last = part;
-	w->last = &part->queued;
-	pthread_cond_signal(&w->change);
+	w->config.background->ops->add(w->config.background, &part->errand);
 }
 
 static void enqueue(struct workload_engine *w, struct workload_part *part, enum action action)
@@ -116,6 +89,8 @@ static int engine_prepare(struct workload *workload, const struct workload_reque
 	struct workload_part *part = calloc(1, sizeof(*part));
 	if (part == NULL)
 		return -ENOMEM;
+	part->errand.run = act;
+	part->of = w;
 	part_keep_request(part, request);
 	set_state(part, WORKLOAD_PREPARING);
 	part->next = w->parts;
@@ -262,12 +237,7 @@ static void engine_destroy_workload(struct workload *workload)
 		return;
 	while (w->parts != NULL)
 		engine_discard(workload, w->parts);
-	pthread_mutex_lock(&w->lock);
-	w->stop = true;
-	pthread_cond_signal(&w->change);
-	pthread_mutex_unlock(&w->lock);
-	pthread_join(w->thread, NULL);
-	pthread_cond_destroy(&w->change);
+	w->config.background->ops->destroy(w->config.background);
 	pthread_mutex_destroy(&w->lock);
 	pthread_mutex_destroy(&w->reaching);
 	pulse_destroy(&w->pulse);
@@ -291,22 +261,14 @@ int workload_engine_create(const struct workload_engine_config *config,
 	struct workload **ret_workload)
 {
 	struct workload_engine *w = calloc(1, sizeof(*w));
-	int error = -ENOMEM;
-	if (w == NULL || pulse_create(&w->pulse, config->node, config->worker_count) < 0)
-		goto err_memory;
+	if (w == NULL || pulse_create(&w->pulse, config->node, config->worker_count) < 0) {
+		free(w);
+		return -ENOMEM;
+	}
 	w->workload.ops = &ops;
 	w->config = *config;
-	w->last = &w->first;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_mutex_init(&w->reaching, NULL);
-	pthread_cond_init(&w->change, NULL);
-	error = -pthread_create(&w->thread, NULL, serve, w);
-	if (error == 0) {
-		*ret_workload = &w->workload;
-		return 0;
-	}
-	pulse_destroy(&w->pulse);
-err_memory:
-	free(w);
-	return error;
+	*ret_workload = &w->workload;
+	return 0;
 }

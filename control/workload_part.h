@@ -20,13 +20,14 @@ struct admission {
 
 enum action { ACTION_NONE, ACTION_BUILD, ACTION_PUBLISH };
 
-// The service thread owns a part from the moment it is queued until its action is done; the state
+// The background owns a part from the moment it is given until its action is done; the state
 // (release, acquire) says when. One that is discarded meanwhile, it tears down as well.
 struct workload_part {
-	struct workload_part *next;   // of the parts
-	struct workload_part *queued; // behind it in the queue
-	enum action action;           // NONE: only to be torn down
-	bool busy, doomed;            // queued or being acted on; discarded. Under the lock
+	struct errand errand; // first; of the background
+	struct workload_engine *of;
+	struct workload_part *next; // of the parts
+	enum action action;         // NONE: only to be torn down
+	bool busy, doomed;          // queued or being acted on; discarded. Under the lock
 	_Atomic enum workload_state state;
 	struct workload_request request; // a copy, on the part's heap
 	struct heap heap;
@@ -56,12 +57,8 @@ struct workload_engine {
 	struct workload_engine_config config;
 	struct workload_part *parts;
 	struct pulse pulse;       // of all workers
-	pthread_mutex_t reaching; // of network_reach
-	pthread_t thread;
-	bool stop;
-	struct workload_part *first, **last; // the queue
-	pthread_mutex_t lock;
-	pthread_cond_t change;
+	pthread_mutex_t reaching; // of peers
+	pthread_mutex_t lock;     // of what the background and the loop both write
 };
 
 static inline void set_state(struct workload_part *part, enum workload_state state)
@@ -81,7 +78,7 @@ static inline void fail(struct workload_part *part, const char *why)
 	set_state(part, WORKLOAD_FAILED);
 }
 
-// workload_build.c: bringing a part about, on the service thread
+// workload_build.c: bringing a part about, in the background
 struct workload_participant part_keep_participant(struct heap *heap,
 	const struct workload_participant *participant);
 void part_keep_request(struct workload_part *part, const struct workload_request *request);

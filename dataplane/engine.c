@@ -7,7 +7,6 @@
 
 #include "dataplane/engine_parts.h"
 #include "numa/assert.h"
-#include "numa/clock.h"
 
 int engine_create(const struct engine_config *config, char *error, uint32_t error_bytes,
 	struct engine **ret_engine)
@@ -45,7 +44,7 @@ static void tell_start(struct engine *e)
 
 int engine_start(struct engine *e)
 {
-	e->started_ns = clock_now_ns();
+	e->started_ns = node_now_ns(e->config.node);
 	tell_start(e);
 	e->checkpoint.next_ns = e->started_ns + e->checkpoint.interval_ns;
 	e->attached = true;
@@ -104,7 +103,7 @@ enum engine_state engine_poll(struct engine *e)
 	for (uint32_t w = 0; w < e->worker_count; w++) {
 		const struct worker *worker = &e->workers[w].worker;
 		if (!atomic_load_explicit(&worker->done, memory_order_acquire)) {
-			checkpoint_drive(&e->checkpoint, clock_now_ns());
+			checkpoint_drive(&e->checkpoint, node_now_ns(e->config.node));
 			return ENGINE_RUNNING;
 		}
 	}
@@ -156,7 +155,7 @@ int64_t engine_started_ns(const struct engine *e)
 
 double engine_seconds(const struct engine *e)
 {
-	int64_t until = e->ended_ns != 0 ? e->ended_ns : clock_now_ns();
+	int64_t until = e->ended_ns != 0 ? e->ended_ns : node_now_ns(e->config.node);
 	return (double)(until - e->started_ns) / 1e9;
 }
 

@@ -141,15 +141,26 @@ static int64_t deadline(const struct node_worker *w)
 	return earliest;
 }
 
+uint32_t node_round(struct node *node, uint32_t worker, int64_t now_ns)
+{
+	struct node_worker *w = &node->workers[worker];
+	note_gap(w, now_ns);
+	note_round(w);
+	take_changes(w);
+	return step(w, now_ns);
+}
+
+int64_t node_now_ns(const struct node *node)
+{
+	return node->config.clock();
+}
+
 static void loop(struct node_worker *w)
 {
-	const struct node *node = w->node;
+	struct node *node = w->node;
 	while (!atomic_load_explicit(&node->stop, memory_order_acquire)) {
-		int64_t now_ns = clock_now_ns();
-		note_gap(w, now_ns);
-		note_round(w);
-		take_changes(w);
-		if (step(w, now_ns) == 0)
+		int64_t now_ns = node_now_ns(node);
+		if (node_round(node, w->index, now_ns) == 0)
 			wait_idle(node->config.wait, now_ns, deadline(w),
 				w->share_count == 0 ? JOBLESS_NS : SLEEP_NS);
 	}
@@ -220,6 +231,8 @@ int node_create(const struct node_config *config, struct node **ret_node)
 		return -ENOMEM;
 	memset(node, 0, sizeof(*node));
 	node->config = *config;
+	if (config->clock == NULL)
+		node->config.clock = clock_now_ns;
 	int error = fill(node);
 	node->config.worker_cpus = NULL; // the caller's; each worker has its own
 	if (error == 0)
@@ -270,12 +283,14 @@ static bool all_taken(struct node_worker *w)
 		atomic_load_explicit(&w->changes, memory_order_relaxed);
 }
 
-// The slots may be written once the worker has read them, or while there is none.
+// The slots may be written once the worker has read them; where no thread is it, the caller is.
 static void wait_taken(struct node_worker *w)
 {
 	static const struct timespec time = {0, DETACH_POLL_NS};
 	while (w->started && !all_taken(w))
 		nanosleep(&time, NULL);
+	if (!w->started)
+		take_changes(w);
 }
 
 static int replace(struct node_worker *w, struct worker *old, struct worker *new)

@@ -19,6 +19,7 @@ struct node_config {
 	bool watch_gaps;                   // keep the gaps between clock readings, see node_gaps
 	void (*on_worker)(void *argument); // called by each worker's thread before its first step
 	void *on_worker_argument;
+	int64_t (*clock)(void); // NULL: clock_now_ns
 };
 
 // A span in which a worker did not read its clock.
@@ -31,6 +32,10 @@ struct node;
 // Returns 0 or -errno; no thread runs before node_start.
 int node_create(const struct node_config *config, struct node **ret_node);
 int node_start(struct node *node);
+// One round of a worker: what its thread does again and again. Of a node that is not started the
+// caller is the worker.  Returns the work done.
+uint32_t node_round(struct node *node, uint32_t worker, int64_t now_ns);
+int64_t node_now_ns(const struct node *node);
 void node_stop(struct node *node);    // returns once no worker runs; NULL-safe
 void node_destroy(struct node *node); // NULL-safe; stops it first
 

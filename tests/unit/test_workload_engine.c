@@ -227,8 +227,10 @@ static int setup(void **state)
 		error = node_create(&config, &node);
 	if (error == 0)
 		error = node_start(node);
-	const struct workload_engine_config real = {
+	struct workload_engine_config real = {
 		.node = node, .worker_count = 2, .worker_cpus = cpus, .kinds = weir_operators};
+	if (error == 0)
+		error = background_create_thread("builder", &real.background);
 	if (error == 0)
 		error = workload_engine_create(&real, &workload);
 	return error == 0 && mkdtemp(folder) != NULL ? 0 : -1;
