@@ -7,9 +7,8 @@
 #include "numa/assert.h"
 #include "state/snapshot.h"
 
-struct capture_rows captured[CAPTURE_SLOTS][CAPTURE_TASKS_MAX];
-struct capture_rows captured_by[CAPTURE_NODES_MAX][CAPTURE_SLOTS][CAPTURE_TASKS_MAX];
-uint32_t capture_node;
+struct capture_set captured;
+struct capture_set *capture_into;
 
 struct capture {
 	struct capture_rows *rows;
@@ -26,21 +25,21 @@ static const struct weir_param params[] = {
 	{.name = NULL},
 };
 
-static void clear(struct capture_rows (*of)[CAPTURE_TASKS_MAX])
+void capture_clear(struct capture_set *set)
 {
 	for (uint32_t s = 0; s < CAPTURE_SLOTS; s++)
 		for (uint32_t t = 0; t < CAPTURE_TASKS_MAX; t++) {
-			of[s][t].rows.count = of[s][t].reached = 0;
-			of[s][t].differs = false;
+			struct capture_rows *c = &set->of[s][t];
+			c->rows.count = c->reached = 0;
+			c->differs = c->published = false;
 		}
 }
 
-void capture_clear(void)
+void capture_free(struct capture_set *set)
 {
-	clear(captured);
-	for (uint32_t n = 0; n < CAPTURE_NODES_MAX; n++)
-		clear(captured_by[n]);
-	capture_node = 0;
+	for (uint32_t s = 0; s < CAPTURE_SLOTS; s++)
+		for (uint32_t t = 0; t < CAPTURE_TASKS_MAX; t++)
+			rows_free(&set->of[s][t].rows);
 }
 
 static void keep(struct capture_rows *c, const struct row *row)
@@ -65,8 +64,7 @@ static int create(struct weir_context *ctx, const struct weir_plan *plan, void *
 		return -ENOMEM;
 	VERIFY(ctx->task_index < CAPTURE_TASKS_MAX && plan->input->field_count <= ROW_WIDTH);
 	int64_t slot = weir_param_int(plan->params, "slot", 0);
-	c->rows = capture_node == 0 ? &captured[slot][ctx->task_index]
-				    : &captured_by[capture_node - 1][slot][ctx->task_index];
+	c->rows = &(capture_into == NULL ? &captured : capture_into)->of[slot][ctx->task_index];
 	c->rows->rows.count = 0;
 	c->all_fields = schema_all_fields(plan->input);
 	*ret_self = c;
@@ -131,6 +129,12 @@ static int restore(void *self, struct weir_context *ctx, struct snapshot_reader 
 	return r->error;
 }
 
+static int publish(void *self, struct weir_context *ctx)
+{
+	((struct capture *)self)->rows->published = true;
+	return 0;
+}
+
 const struct weir_operator capture_operator = {
 	.size = sizeof(struct weir_operator),
 	.version = WEIR_OPERATOR_VERSION,
@@ -141,7 +145,18 @@ const struct weir_operator capture_operator = {
 	.plan = plan,
 	.create = create,
 	.process = process,
+	.publish = publish,
 	.state_version = 1,
 	.snapshot = snapshot,
 	.restore = restore,
 };
+
+const struct weir_operator *const *capture_kinds(void)
+{
+	static const struct weir_operator *kinds[64];
+	uint32_t count = 0;
+	for (; weir_operators[count] != NULL; count++)
+		kinds[count] = weir_operators[count];
+	kinds[count] = &capture_operator;
+	return kinds;
+}

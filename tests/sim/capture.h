@@ -6,20 +6,30 @@
 #include "dataplane/operator.h"
 #include "tests/sim/rows.h"
 
-enum { CAPTURE_TASKS_MAX = 8, CAPTURE_SLOTS = 2, CAPTURE_NODES_MAX = 12 };
+enum { CAPTURE_TASKS_MAX = 8, CAPTURE_SLOTS = 2 };
 
 // What one task of the sink with parameter `slot` was given.
 struct capture_rows {
 	struct rows rows;
 	size_t reached; // rows it had before it died; those above `rows.count` are still there
 	bool differs;   // a successor was given others
+	bool published;
+};
+
+// By slot and task.
+struct capture_set {
+	struct capture_rows of[CAPTURE_SLOTS][CAPTURE_TASKS_MAX];
 };
 
 extern const struct weir_operator capture_operator;
-extern struct capture_rows captured[CAPTURE_SLOTS][CAPTURE_TASKS_MAX];
 
-// Of tasks that are created while capture_node is a node's number plus one, each node's own.
-extern struct capture_rows captured_by[CAPTURE_NODES_MAX][CAPTURE_SLOTS][CAPTURE_TASKS_MAX];
-extern uint32_t capture_node;
+// The product's kinds and this one, NULL at the end.
+const struct weir_operator *const *capture_kinds(void);
 
-void capture_clear(void); // between seeds
+extern struct capture_set captured;
+
+// Where tasks that are created from now on keep theirs; NULL: in `captured`. It outlives them.
+extern struct capture_set *capture_into;
+
+void capture_clear(struct capture_set *set); // between seeds
+void capture_free(struct capture_set *set);

@@ -16,6 +16,7 @@ enum { CALM_SECONDS_MAX = 4 };
 enum { TIMED_STATE_BYTES = 32 << 20 };
 
 static const uint16_t worker_numbers[WIRE_PORTS_MAX];
+static struct capture_set captured_by[REPLICA_NODES_MAX];
 
 void replica_violate(struct replica_world *w, const char *what)
 {
@@ -29,36 +30,38 @@ void replica_violate(struct replica_world *w, const char *what)
 
 // ---- building
 
-static bool plan_job(struct replica_world *w)
+bool replica_world_plan(struct replica_world *w, const struct workload_participant *participants)
 {
-	static const struct weir_operator *kinds[64];
-	static const char *const names[] = {"a", "b", "c", "d"};
-	struct workload_participant participants[REPLICA_PLACES_MAX] = {0};
-	uint32_t count = 0, workers = w->place_count * w->node_workers;
-	for (; weir_operators[count] != NULL; count++)
-		kinds[count] = weir_operators[count];
-	kinds[count] = &capture_operator;
+	uint32_t workers = w->place_count * w->node_workers;
 	const struct job_source source = {.file = "sim.yaml",
 		.text = w->scenario->job,
 		.bytes = strlen(w->scenario->job),
-		.kinds = kinds};
-	for (uint32_t n = 0; n < w->place_count; n++)
-		participants[n] = (struct workload_participant){.node = names[n],
-			.host = names[n],
-			.first_worker = n * w->node_workers,
-			.workers = w->node_workers};
+		.kinds = capture_kinds()};
 	job_load(&w->job, &source);
 	if (w->job.errors.count == 0 && planner_plan(&w->job, workers, &w->planned) == 0) {
 		spread_tasks(&w->planned, &w->job.heap, workers);
 		if (replicas_plan(&w->job, &w->planned, participants, w->place_count) == 0) {
 			w->covers = replicas_cover(&w->planned.plan, &w->job.heap, participants,
 				w->place_count);
+			replica_ledger_create(&w->ledger, &w->planned.plan);
 			return true;
 		}
 	}
 	errors_print(&w->job.errors, stderr);
 	fprintf(stderr, "%s", w->scenario->job);
 	return false;
+}
+
+static bool plan_job(struct replica_world *w)
+{
+	static const char *const names[] = {"a", "b", "c", "d"};
+	struct workload_participant participants[REPLICA_PLACES_MAX] = {0};
+	for (uint32_t n = 0; n < w->place_count; n++)
+		participants[n] = (struct workload_participant){.node = names[n],
+			.host = names[n],
+			.first_worker = n * w->node_workers,
+			.workers = w->node_workers};
+	return replica_world_plan(w, participants);
 }
 
 // What sessions hold, and what credit lets come from other nodes.
@@ -129,7 +132,7 @@ static bool create_engine(struct replica_world *w, uint32_t n, bool repair)
 		.incarnation = REPLICA_INCARNATION,
 		.lazy = !w->scenario->timed};
 	char error[512];
-	capture_node = n + 1;
+	capture_into = &captured_by[n];
 	if (engine_create(&config, error, sizeof(error), &node->engine) == 0) {
 		for (uint32_t i = 0; i < w->node_workers; i++) {
 			struct worker *worker = &node->engine->workers[i].worker;
@@ -200,16 +203,14 @@ bool replica_world_create(struct replica_world *w, const struct scenario *scenar
 	}
 	if (!scenario->timed)
 		replica_faults_draw(w);
-	replica_ledger_create(&w->ledger, &w->planned.plan);
 	return true;
 }
 
 // ---- a round
 
-static void cut_anew(struct replica_world *w, struct task *t)
+static void cut_anew(struct random *r, struct task *t)
 {
 	static const uint64_t cuts[] = {UINT64_MAX, UINT64_MAX, 1, 3, 50};
-	struct random *r = &w->random;
 	t->items_max = cuts[random_in(r, 0, 4)];
 	t->flush_age_ns = random_chance(r, 500) ? 0 : (int64_t)random_in(r, 0, 1000000);
 	for (uint32_t i = 0; i < t->exchange.sender_count; i++) {
@@ -223,8 +224,7 @@ static void cut_anew(struct replica_world *w, struct task *t)
 	}
 }
 
-// Any order of its tasks must do.
-static void shuffle(struct random *r, struct worker *worker)
+void replica_shuffle(struct random *r, struct worker *worker)
 {
 	uint32_t i = (uint32_t)random_in(r, 0, worker->task_count), j = i + 1;
 	if (j >= worker->task_count || !random_chance(r, 200))
@@ -234,16 +234,21 @@ static void shuffle(struct random *r, struct worker *worker)
 	worker->tasks[j] = swapped;
 }
 
+void replica_vary(struct random *r, struct worker *worker)
+{
+	for (uint32_t i = 0; i < worker->task_count; i++)
+		if (random_chance(r, 100))
+			cut_anew(r, worker->tasks[i]);
+}
+
 static uint32_t step_worker(struct replica_world *w, uint32_t n, uint32_t index)
 {
 	struct replica_node *node = &w->nodes[n];
 	struct worker *worker = &node->engine->workers[index].worker;
 	uint32_t work = 0;
-	for (uint32_t i = 0; i < worker->task_count; i++)
-		if (random_chance(&w->random, 100))
-			cut_anew(w, worker->tasks[i]);
+	replica_vary(&w->random, worker);
 	if (random_chance(&w->random, node->eager)) {
-		shuffle(&w->random, worker);
+		replica_shuffle(&w->random, worker);
 		work += worker_step(worker, w->now_ns);
 		if (w->holders[node->place] == n)
 			replica_check_step(w, n, index);
@@ -351,8 +356,8 @@ void replica_world_gather(struct replica_world *w)
 		if (task->standing == PLAN_REPLICA || last->kind != &capture_operator)
 			continue;
 		int64_t slot = weir_param_int(last->plan->params, "slot", 0);
-		struct capture_rows *from = &captured_by[owner_node(w, t)][slot][task->index];
-		struct capture_rows *to = &captured[slot][task->index], kept = *to;
+		struct capture_rows *from = &captured_by[owner_node(w, t)].of[slot][task->index];
+		struct capture_rows *to = &captured.of[slot][task->index], kept = *to;
 		*to = *from;
 		*from = kept;
 	}
@@ -387,5 +392,7 @@ void replica_world_destroy(struct replica_world *w)
 	}
 	replica_ledger_destroy(&w->ledger);
 	job_destroy(&w->job);
-	capture_clear();
+	capture_clear(&captured);
+	for (uint32_t n = 0; n < w->node_count; n++)
+		capture_clear(&captured_by[n]);
 }

@@ -9,6 +9,7 @@
 
 #include "control/job.h"
 #include "control/planner.h"
+#include "control/workload.h"
 #include "dataplane/engine_parts.h"
 #include "tests/sim/capture.h"
 #include "tests/sim/replicas_ledger.h"
@@ -17,7 +18,7 @@
 
 enum {
 	REPLICA_PLACES_MAX = SCENARIO_NODES_MAX, // at the same time
-	REPLICA_NODES_MAX = CAPTURE_NODES_MAX,   // one after the other
+	REPLICA_NODES_MAX = 12,                  // one after the other
 	NODE_WORKERS_MAX = WIRE_PORTS_MAX / REPLICA_NODES_MAX,
 	REPLICA_LOSSES_MAX = 8,
 	REPLICA_INCARNATION = 1 << 8, // the job's at first
@@ -150,6 +151,10 @@ struct replica_world {
 	bool violated;
 };
 
+// Plan its job over places of node_workers each, and begin its ledger.  Returns false, having said
+// why, when that cannot be.
+bool replica_world_plan(struct replica_world *w, const struct workload_participant *participants);
+
 // Returns false, having said why, when the job cannot be built.
 bool replica_world_create(struct replica_world *w, const struct scenario *scenario);
 void replica_world_run(struct replica_world *w);
@@ -184,6 +189,13 @@ static inline struct task *replica_task(const struct replica_world *w, uint32_t 
 {
 	return &w->nodes[replica_node_of(w, task)].engine->tasks[task];
 }
+
+// Any cuts of batches and frames must do, and any order of tasks: other ones from here on.
+void replica_vary(struct random *r, struct worker *worker);
+void replica_shuffle(struct random *r, struct worker *worker);
+
+// How bad a network is.
+void replica_draw_wire(struct wire_faults *f, struct random *r);
 
 // Faults, losses and who hears of them (tests/sim/replicas_faults.c).
 void replica_faults_draw(struct replica_world *w);

@@ -239,8 +239,8 @@ static uint64_t consumed_of(const struct replica_world *w, uint32_t channel)
 {
 	const struct replica_node *node =
 		&w->nodes[replica_node_of(w, w->planned.plan.channels[channel].to)];
-	const struct receiver *r = node->engine->receiver_of[channel];
-	return node->lost || r->waits ? UINT64_MAX : r->next_number;
+	const struct receiver *r = node->lost ? NULL : node->engine->receiver_of[channel];
+	return r == NULL || r->waits ? UINT64_MAX : r->next_number;
 }
 
 // Whoever makes anew what is lost may not have begun when it is given up, here or elsewhere.

@@ -7,19 +7,19 @@
 
 enum { MS = 1000000, ONE_IN = 100000 };
 
-static void draw_wire(struct replica_faults *f, struct random *r)
+void replica_draw_wire(struct wire_faults *f, struct random *r)
 {
 	uint32_t kind = (uint32_t)random_in(r, 0, 9);
-	f->wire.delay_ns = (int64_t)random_in(r, 1000, 200000);
-	f->wire.late_ns = (int64_t)random_in(r, 0, 2 * MS);
+	f->delay_ns = (int64_t)random_in(r, 1000, 200000);
+	f->late_ns = (int64_t)random_in(r, 0, 2 * MS);
 	if (kind < 3)
 		return;
 	bool harsh = kind > 6;
-	f->wire.loss = (uint32_t)random_in(r, 0, harsh ? 300 : 50);
-	f->wire.twice = (uint32_t)random_in(r, 0, harsh ? 500 : 100);
-	f->wire.late = (uint32_t)random_in(r, 0, harsh ? 500 : 200);
-	f->wire.corrupt = random_chance(r, 200) ? (uint32_t)random_in(r, 0, 20) : 0;
-	f->wire.refused = random_chance(r, 200) ? (uint32_t)random_in(r, 0, 100) : 0;
+	f->loss = (uint32_t)random_in(r, 0, harsh ? 300 : 50);
+	f->twice = (uint32_t)random_in(r, 0, harsh ? 500 : 100);
+	f->late = (uint32_t)random_in(r, 0, harsh ? 500 : 200);
+	f->corrupt = random_chance(r, 200) ? (uint32_t)random_in(r, 0, 20) : 0;
+	f->refused = random_chance(r, 200) ? (uint32_t)random_in(r, 0, 100) : 0;
 }
 
 static void draw_losses(struct replica_world *w)
@@ -48,7 +48,7 @@ void replica_faults_draw(struct replica_world *w)
 {
 	struct replica_faults *f = &w->faults;
 	struct random *r = &w->random;
-	draw_wire(f, r);
+	replica_draw_wire(&f->wire, r);
 	f->end_ns = (int64_t)random_in(r, 400, 1200) * MS;
 	f->cut_over = random_chance(r, 300);
 	for (uint32_t n = 0; n < w->place_count; n++)

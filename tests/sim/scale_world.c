@@ -239,7 +239,8 @@ void scale_world_create(struct scale_world *w, uint32_t nodes)
 	w->meta.random.state = nodes;
 	w->meta.wake = wake_process;
 	w->meta.controllers = w->meta.count = SCALE_CONTROLLERS;
-	w->meta.server.delay_ns = MS;
+	w->meta.server.delay_ns = w->meta.ms = MS;
+	w->meta.work = &sim_work;
 	sim_meta_server_start(&w->meta);
 	for (uint32_t i = 0; i < nodes; i++) { // partners have each other's replicas
 		w->partners[i] = i ^ 1;

@@ -136,14 +136,7 @@ void world_run(struct world *w)
 
 bool world_create(struct world *w, const struct scenario *scenario)
 {
-	static const struct weir_operator *kinds[64];
 	static const int cpus[16];
-	uint32_t count = 0;
-	while (weir_operators[count] != NULL) {
-		kinds[count] = weir_operators[count];
-		count++;
-	}
-	kinds[count] = &capture_operator;
 	*w = (struct world){.scenario = scenario,
 		.random = {scenario->seed ^ 0xD1B54A32D192ED03},
 		.paces = {scenario->seed ^ 0x9E3779B97F4A7C15},
@@ -151,7 +144,7 @@ bool world_create(struct world *w, const struct scenario *scenario)
 	const struct job_source source = {.file = "sim.yaml",
 		.text = scenario->job,
 		.bytes = strlen(scenario->job),
-		.kinds = kinds};
+		.kinds = capture_kinds()};
 	job_load(&w->job, &source);
 	if (w->job.errors.count != 0 ||
 		planner_plan(&w->job, scenario->workers, &w->planned) != 0) {
@@ -184,5 +177,5 @@ void world_destroy(struct world *w)
 	for (uint32_t i = 0; i < w->deaths; i++)
 		arena_destroy(&w->afterlives[i].arena);
 	job_destroy(&w->job);
-	capture_clear();
+	capture_clear(&captured);
 }

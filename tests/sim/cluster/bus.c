@@ -117,7 +117,7 @@ static bool is_stuck(struct conn *conn, struct way *way)
 		way->stuck_ns = 0;
 	else if (way->stuck_ns == 0)
 		way->stuck_ns = c->time.now_ns;
-	else if (c->time.now_ns - way->stuck_ns > 5000 * MS && !conn->dead) {
+	else if (c->time.now_ns - way->stuck_ns > 5000 * c->ms && !conn->dead) {
 		way_drop(way);
 		conn_kill(conn, "connection timed out");
 		return false;
@@ -137,7 +137,7 @@ static void pump(void *owner, void *argument)
 	if (!way->first)
 		return;
 	if (p->paused || is_stuck(conn, way)) {
-		way_pump(conn, way, c->time.now_ns + 20 * MS);
+		way_pump(conn, way, c->time.now_ns + 20 * c->ms);
 		return;
 	}
 	struct packet *packet = way->first;

@@ -22,11 +22,7 @@ static void forget_peer(struct client *client, bool other)
 static Weir__JobSpec spec_of(struct cluster *c, uint32_t job, char *text, size_t bytes)
 {
 	Weir__JobSpec spec = WEIR__JOB_SPEC__INIT;
-	snprintf(text, bytes,
-		"version: 1\njob: j\nworkers: {count: %u}\noperators:\n"
-		"  - {id: s, kind: nexmark, events: 10}\n"
-		"  - {id: n, kind: 'null', input: s.bid}\n",
-		1 + job * 7 % (2 * c->nodes));
+	c->work->write_job(c, job, text, bytes);
 	spec.file = (char *)"sim.yaml";
 	spec.text = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
 	return spec;
@@ -37,7 +33,7 @@ static void ask(struct cluster *c)
 	struct client *client = &c->client;
 	struct client_job *job = &client->jobs[client->about];
 	struct bus *bus = sim_bus_of(self(c));
-	char text[256];
+	char text[SIM_JOB_BYTES];
 	Weir__Message message = WEIR__MESSAGE__INIT;
 	Weir__Request request = WEIR__REQUEST__INIT;
 	Weir__Submit submit = WEIR__SUBMIT__INIT;
@@ -118,7 +114,7 @@ void sim_client_start(struct process *p)
 static void think(struct cluster *c, bool quiet)
 {
 	struct client *client = &c->client;
-	if (!quiet && client->submitted < CLIENT_JOBS_MAX && random_chance(&c->random, 30)) {
+	if (!quiet && client->submitted < c->jobs_max && random_chance(&c->random, 30)) {
 		client->about = client->submitted++;
 		snprintf(client->jobs[client->about].token, sizeof(client->jobs[0].token),
 			"t%" PRIu64 "-%u", c->seed, client->about);
@@ -139,7 +135,7 @@ void sim_client_step(struct process *p, bool quiet)
 		think(c, quiet);
 	if (client->doing == CLIENT_IDLE)
 		return;
-	if (client->peer && c->time.now_ns - client->asked_ns > 2000 * MS) {
+	if (client->peer && c->time.now_ns - client->asked_ns > 2000 * c->ms) {
 		bus->ops->close(bus, client->peer);
 		forget_peer(client, true);
 	}

@@ -15,14 +15,33 @@ enum {
 	CLIENT_JOBS_MAX = 24,
 	LEDGER_TERMS_MAX = 4096,
 	SIM_WORKERS = 2,             // of a node
+	SIM_JOB_BYTES = 4096,        // of a job's file
 	REPAIRED_WITHIN_MS = 100000, // the longest pause, and what a try may take
 };
 
 #define MS 1000000LL
 
+struct cluster;
+struct process;
+
+// What nodes do, what is submitted to them, and what must hold of it.
+struct cluster_work {
+	const struct weir_operator *const *kinds;
+	// Of a process that starts, which may fill in the rest of its agent's config; and of one
+	// that is gone, its agent first.
+	struct workload *(*create)(struct process *p, struct agent_config *config);
+	void (*destroy)(struct process *p);
+	uint32_t (*parts)(const struct process *p);
+	void (*write_job)(struct cluster *c, uint32_t job, char *text, size_t bytes);
+	// A job's record is written: before it changes, and what it is to be. NULL: is not.
+	void (*wrote)(struct cluster *c, const Weir__JobRecord *was, const Weir__JobRecord *is);
+	void (*fault)(struct cluster *c); // one more, of what is its own
+	void (*cut)(struct cluster *c);   // a partition began or ended
+	void (*calm)(struct cluster *c);  // all faults end
+};
+
 enum role { ROLE_CONTROLLER, ROLE_NODE, ROLE_CLIENT };
 
-struct cluster;
 struct sim_bus;
 struct sim_meta;
 struct sim_work;
@@ -138,6 +157,11 @@ struct cluster {
 	uint64_t conn_next;
 	struct server server;
 	struct client client;
+	const struct cluster_work *work;
+	int64_t ms;               // how long a millisecond of faults and timeouts is
+	uint32_t jobs_max;        // to be submitted
+	uint32_t faults_ms, calm_ms; // how long they happen; all is quiet so long after
+	uint32_t nodes_min, nodes_max;
 	uint64_t boot_next;
 	bool faults; // they still happen
 	bool ending; // the world is being taken down
@@ -157,6 +181,8 @@ struct cluster {
 
 // Run one seed.  Returns whether all held; says on stderr what did not.
 bool cluster_run_seed(uint64_t seed, bool verbose);
+// The same of a cluster with what is to be chosen beforehand, which is then gone.
+bool cluster_run(struct cluster *c, uint64_t seed, bool verbose);
 
 __attribute__((format(printf, 2, 3))) void cluster_violate(struct cluster *c, const char *format,
 	...);
@@ -185,9 +211,7 @@ void sim_meta_end(struct cluster *c);
 const struct stored *sim_meta_find(const struct cluster *c, const char *key);
 
 // work.c
-struct workload *sim_work_create(struct process *p);
-void sim_work_destroy(struct process *p);
-uint32_t sim_work_parts(const struct process *p);
+extern const struct cluster_work sim_work;
 bool sim_work_has(const struct process *p, const char *job);
 bool sim_work_runs(const struct process *p, const char *job); // its part is not at its end
 // Whether its part, if there is one, gives all that the new holder of a place needs.
@@ -204,6 +228,7 @@ void ledger_start(struct cluster *c, const struct process *p, const char *job,
 	uint64_t incarnation);
 void ledger_publish(struct cluster *c, const struct process *p, const char *job,
 	uint64_t incarnation, uint32_t participant);
+void ledger_ended(struct cluster *c, const Weir__JobRecord *job); // of that work
 Weir__JobRecord *ledger_job(const struct cluster *c, const char *id);
 bool ledger_is_quiet(const struct cluster *c, const char **ret_why);
 

@@ -73,12 +73,15 @@ static bool can_be_spared(const Weir__JobRecord *job, uint32_t participant)
 	return spared;
 }
 
-static void check_end(struct cluster *c, const Weir__JobRecord *job)
+static bool ended_well(const Weir__JobRecord *job)
 {
-	bool whole = job->state == WEIR__JOB_STATE__JOB_FINISHED ||
+	return job->state == WEIR__JOB_STATE__JOB_FINISHED ||
 		job->state == WEIR__JOB_STATE__JOB_INTERRUPTED;
-	c->ended_count++;
-	c->finished_count += whole;
+}
+
+void ledger_ended(struct cluster *c, const Weir__JobRecord *job)
+{
+	bool whole = ended_well(job);
 	bool without = false;
 	for (uint32_t i = 0; i < job->n_participants && whole; i++) {
 		without |= job->participants[i]->lost;
@@ -137,12 +140,12 @@ static void check_job(struct cluster *c, const struct stored *before, const stru
 		cluster_violate(c, "job %s was written by a leader of an older term", is->id);
 	else if (was && is && is->incarnation < was->incarnation)
 		cluster_violate(c, "job %s: its incarnation shrank", is->id);
-	else if (is && is_ended(is))
-		check_end(c, is);
+	c->ended_count += is && is_ended(is);
+	c->finished_count += is && ended_well(is);
 	if (is)
 		say_job(c, is);
-	if (was && is)
-		shadow_write(c, was, is);
+	if (!c->violated)
+		c->work->wrote(c, was, is);
 	record_free(was);
 	record_free(is);
 }
@@ -264,7 +267,7 @@ bool ledger_is_quiet(const struct cluster *c, const char **ret_why)
 		leaders += p->role == ROLE_CONTROLLER && p->up && controller_term(p->controller);
 		joined += p->role == ROLE_NODE && p->up &&
 			!strncmp(agent_state(p->agent), "joined", 6);
-		parts += sim_work_parts(p);
+		parts += c->work->parts(p);
 	}
 	for (uint32_t i = 0; i < c->client.submitted; i++)
 		known += c->client.jobs[i].done;

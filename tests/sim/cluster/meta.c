@@ -129,7 +129,7 @@ static void expire(void *owner, void *argument)
 	for (uint32_t i = c->server.lease_count; i-- > 0;)
 		if (!c->server.gone && c->server.leases[i].until_ns < c->time.now_ns)
 			lease_end(c, c->server.leases[i].id);
-	vtime_at(&c->time, c->time.now_ns + 20 * MS, expire, c, NULL);
+	vtime_at(&c->time, c->time.now_ns + 20 * c->ms, expire, c, NULL);
 }
 
 void sim_meta_server_start(struct cluster *c)
@@ -211,7 +211,7 @@ static void give(void *owner, void *argument)
 	struct cluster *c = owner;
 	struct process *p = &c->processes[r->process];
 	if (p->paused && p->boot == r->boot) {
-		vtime_at(&c->time, c->time.now_ns + 20 * MS, give, c, r);
+		vtime_at(&c->time, c->time.now_ns + 20 * c->ms, give, c, r);
 		return;
 	}
 	if (p->up && p->boot == r->boot && !r->answered) {
@@ -233,7 +233,7 @@ static void time_out(void *owner, void *argument)
 	struct process *p = &c->processes[r->process];
 	if (!r->answered && p->boot == r->boot && p->up) {
 		if (p->paused) {
-			vtime_at(&c->time, c->time.now_ns + 20 * MS, time_out, c, r);
+			vtime_at(&c->time, c->time.now_ns + 20 * c->ms, time_out, c, r);
 			return;
 		}
 		enum meta_outcome outcome = r->outcome;
@@ -251,7 +251,7 @@ static void arrive(void *owner, void *argument)
 	struct cluster *c = owner;
 	struct process *p = &c->processes[r->process];
 	if (c->server.gone && random_chance(&c->random, 700)) { // it waits for the server
-		vtime_at(&c->time, c->time.now_ns + 50 * MS, arrive, c, r);
+		vtime_at(&c->time, c->time.now_ns + 50 * c->ms, arrive, c, r);
 		return;
 	}
 	bool lost = c->server.gone || (p->meta_cut && p->boot == r->boot);
@@ -275,7 +275,7 @@ static void request_send(struct process *p, struct request *r)
 	r->lease = p->meta->lease;
 	r->pending = 2;
 	vtime_at(&c->time, c->time.now_ns + delay(c), arrive, c, r);
-	vtime_at(&c->time, c->time.now_ns + REQUEST_NS_MAX * MS, time_out, c, r);
+	vtime_at(&c->time, c->time.now_ns + REQUEST_NS_MAX * c->ms, time_out, c, r);
 }
 
 static int meta_txn(struct meta *meta, uint64_t number, const struct meta_txn *txn, int64_t now_ns)
@@ -349,7 +349,7 @@ static void renewed(void *owner, void *argument)
 	struct process *p = r->process;
 	struct cluster *c = owner;
 	if (p->up && p->boot == r->boot && p->paused) {
-		vtime_at(&c->time, c->time.now_ns + 20 * MS, renewed, c, r);
+		vtime_at(&c->time, c->time.now_ns + 20 * c->ms, renewed, c, r);
 		return;
 	}
 	if (p->up && p->boot == r->boot)

@@ -1,6 +1,7 @@
 // The workload of the simulated world: parts that take their time, fail now and then, and do
 // nothing. What they do that shows outside is told to the ledger.
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -330,8 +331,10 @@ static int64_t work_step(struct workload *workload, int64_t now_ns)
 static const struct workload_ops ops = {work_prepare, work_start, work_interrupt, work_publish,
 	work_discard, work_status, work_step, NULL, work_lose, work_admit};
 
-struct workload *sim_work_create(struct process *p)
+static struct workload *create(struct process *p, struct agent_config *config)
 {
+	config->workers = SIM_WORKERS;
+	config->rack = p->index % 2 ? "odd" : "even";
 	p->work = calloc(1, sizeof(*p->work));
 	VERIFY(p->work);
 	p->work->workload.ops = &ops;
@@ -339,7 +342,7 @@ struct workload *sim_work_create(struct process *p)
 	return &p->work->workload;
 }
 
-uint32_t sim_work_parts(const struct process *p)
+static uint32_t count_parts(const struct process *p)
 {
 	uint32_t count = 0;
 	for (struct workload_part *part = p->work ? p->work->parts : NULL; part; part = part->next)
@@ -376,10 +379,34 @@ bool sim_work_runs(const struct process *p, const char *job)
 	return part && part->state == WORKLOAD_RUNNING;
 }
 
-void sim_work_destroy(struct process *p)
+static void destroy(struct process *p)
 {
 	while (p->work && p->work->parts)
 		work_discard(&p->work->workload, p->work->parts);
 	free(p->work);
 	p->work = NULL;
 }
+
+static void write_job(struct cluster *c, uint32_t job, char *text, size_t bytes)
+{
+	snprintf(text, bytes,
+		"version: 1\njob: j\nworkers: {count: %u}\noperators:\n"
+		"  - {id: s, kind: nexmark, events: 10}\n"
+		"  - {id: n, kind: 'null', input: s.bid}\n",
+		1 + job * 7 % (2 * c->nodes));
+}
+
+static void wrote(struct cluster *c, const Weir__JobRecord *was, const Weir__JobRecord *is)
+{
+	if (is && is->state >= WEIR__JOB_STATE__JOB_FINISHED)
+		ledger_ended(c, is);
+	if (was && is)
+		shadow_write(c, was, is);
+}
+
+const struct cluster_work sim_work = {.kinds = weir_operators,
+	.create = create,
+	.destroy = destroy,
+	.parts = count_parts,
+	.write_job = write_job,
+	.wrote = wrote};

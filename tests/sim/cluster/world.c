@@ -8,7 +8,7 @@
 #include "numa/assert.h"
 #include "tests/sim/cluster/cluster.h"
 
-enum { FAULTS_MS = 30000, CALM_MS = 400000, TICK_MS = 20 };
+enum { TICK_MS = 20 };
 
 static const char *const controller_names[] = {"c0", "c1", "c2"};
 
@@ -92,23 +92,21 @@ static void start(struct process *p)
 			.boot = p->boot,
 			.bus = sim_bus_create(p),
 			.meta = sim_meta_create(p),
-			.kinds = weir_operators,
-			.lease_ns = 2000 * MS,
-			.heartbeat_ns = 200 * MS,
-			.silence_ns = 1500 * MS,
-			.prepare_ns = 10000 * MS,
+			.kinds = c->work->kinds,
+			.lease_ns = 2000 * c->ms,
+			.heartbeat_ns = 200 * c->ms,
+			.silence_ns = 1500 * c->ms,
+			.prepare_ns = 10000 * c->ms,
 			.ended_max = 8};
 		p->controller = controller_create(&config);
 	} else {
-		const struct agent_config config = {.name = p->name,
+		struct agent_config config = {.name = p->name,
 			.host = p->name,
-			.rack = p->index % 2 ? "odd" : "even",
 			.boot = p->boot,
-			.workers = SIM_WORKERS,
 			.controllers = controller_names,
 			.controller_count = c->controllers,
-			.bus = sim_bus_create(p),
-			.workload = sim_work_create(p)};
+			.bus = sim_bus_create(p)};
+		config.workload = c->work->create(p, &config);
 		p->agent = agent_create(&config);
 	}
 	process_wake(p);
@@ -126,7 +124,8 @@ static void crash(struct process *p, bool silent)
 	p->controller = NULL;
 	agent_destroy(p->agent);
 	p->agent = NULL;
-	sim_work_destroy(p);
+	if (p->role == ROLE_NODE)
+		p->cluster->work->destroy(p);
 	sim_bus_destroy(p);
 	sim_meta_destroy(p);
 }
@@ -159,13 +158,15 @@ static void heal(void *owner, void *argument)
 				c->processes[i].disturbed_ns = c->processes[k].disturbed_ns =
 					c->time.now_ns;
 	memset(c->cut, 0, sizeof(c->cut));
+	if (c->work->cut)
+		c->work->cut(c);
 }
 
 static void server_back(void *owner, void *argument)
 {
 	struct cluster *c = owner;
 	c->server.gone = false;
-	c->server.delay_ns = 2 * MS;
+	c->server.delay_ns = 2 * c->ms;
 }
 
 static void meta_back(void *owner, void *argument)
@@ -191,7 +192,7 @@ static void feed(void *owner, void *argument)
 
 static int64_t later(struct cluster *c, uint64_t least_ms, uint64_t most_ms)
 {
-	return c->time.now_ns + (int64_t)random_in(&c->random, least_ms, most_ms) * MS;
+	return c->time.now_ns + (int64_t)random_in(&c->random, least_ms, most_ms) * c->ms;
 }
 
 static struct process *some(struct cluster *c, uint32_t first, uint32_t count)
@@ -210,6 +211,8 @@ static void partition(struct cluster *c)
 		c->cut[p->index][i] |= pair;
 		c->cut[i][p->index] |= pair && kind != 1;
 	}
+	if (c->work->cut)
+		c->work->cut(c);
 	vtime_at(&c->time, later(c, 100, 8000), heal, c, NULL);
 }
 
@@ -259,7 +262,7 @@ void world_strike(struct cluster *c, uint32_t process)
 static void fault_server(struct cluster *c)
 {
 	c->server.gone = random_chance(&c->random, 500);
-	c->server.delay_ns = (int64_t)random_in(&c->random, 1, 600) * MS;
+	c->server.delay_ns = (int64_t)random_in(&c->random, 1, 600) * c->ms;
 	cluster_say(c, "metadata is %s", c->server.gone ? "gone" : "slow");
 	vtime_at(&c->time, later(c, 100, 9000), server_back, c, NULL);
 }
@@ -297,8 +300,10 @@ static void fault(void *owner, void *argument)
 		sim_bus_break(c, (uint32_t)random_in(&c->random, 0, c->nodes));
 		break;
 	default:
-		c->delay_ns = (int64_t)random_in(&c->random, 0, 300) * MS;
+		c->delay_ns = (int64_t)random_in(&c->random, 0, 300) * c->ms;
 	}
+	if (c->work->fault)
+		c->work->fault(c);
 	vtime_at(&c->time, random_chance(&c->random, 300) ? later(c, 1, 150) : later(c, 100, 6000),
 		fault, c, NULL);
 }
@@ -309,7 +314,7 @@ static void tick(void *owner, void *argument)
 	if (c->ending)
 		return;
 	sim_client_step(&c->processes[c->count - 1], !c->faults);
-	vtime_at(&c->time, c->time.now_ns + TICK_MS * MS, tick, c, NULL);
+	vtime_at(&c->time, c->time.now_ns + TICK_MS * c->ms, tick, c, NULL);
 }
 
 static void calm(struct cluster *c)
@@ -318,7 +323,9 @@ static void calm(struct cluster *c)
 	c->faults = false;
 	heal(c, NULL);
 	server_back(c, NULL);
-	c->delay_ns = MS;
+	c->delay_ns = c->ms;
+	if (c->work->calm)
+		c->work->calm(c);
 	for (uint32_t i = 0; i < c->count - 1; i++) {
 		struct process *p = &c->processes[i];
 		start(p);
@@ -334,10 +341,10 @@ static void create(struct cluster *c, uint64_t seed)
 	c->seed = seed;
 	c->random.state = seed;
 	c->controllers = (uint32_t)random_in(&c->random, 1, CONTROLLERS_MAX);
-	c->nodes = (uint32_t)random_in(&c->random, 1, NODES_MAX);
+	c->nodes = (uint32_t)random_in(&c->random, c->nodes_min, c->nodes_max);
 	c->count = c->controllers + c->nodes + 1;
-	c->delay_ns = (int64_t)random_in(&c->random, 0, 5) * MS;
-	c->server.delay_ns = 2 * MS;
+	c->delay_ns = (int64_t)random_in(&c->random, 0, 5) * c->ms;
+	c->server.delay_ns = 2 * c->ms;
 	c->faults = true;
 	for (uint32_t i = 0; i < c->count; i++) {
 		struct process *p = &c->processes[i];
@@ -380,27 +387,40 @@ static void run_until(struct cluster *c, int64_t until_ns)
 	}
 }
 
-bool cluster_run_seed(uint64_t seed, bool verbose)
+bool cluster_run(struct cluster *c, uint64_t seed, bool verbose)
 {
-	struct cluster *c = calloc(1, sizeof(*c));
 	const char *why = NULL;
-	VERIFY(c);
 	c->verbose = verbose;
 	create(c, seed);
-	run_until(c, FAULTS_MS * MS);
+	run_until(c, c->faults_ms * c->ms);
 	calm(c);
-	int64_t until_ns = c->time.now_ns + CALM_MS * MS;
+	int64_t until_ns = c->time.now_ns + c->calm_ms * c->ms;
 	while (!c->violated && !ledger_is_quiet(c, &why) && c->time.now_ns < until_ns)
-		run_until(c, c->time.now_ns + 100 * MS);
+		run_until(c, c->time.now_ns + 100 * c->ms);
 	if (!c->violated && why)
-		cluster_violate(c, "%d s after the last fault %s", CALM_MS / 1000, why);
+		cluster_violate(c, "%.1f s after the last fault %s",
+			(double)(c->calm_ms * c->ms) / 1e9, why);
 	cluster_say(c,
 		"%u faults, %u jobs ended, %u of them well, %u without a node; %u new replicas, "
 		"%u given up",
 		c->fault_count, c->ended_count, c->finished_count, c->taken_over, c->repaired,
 		c->given_up);
-	bool good = !c->violated;
 	destroy(c);
+	return !c->violated;
+}
+
+bool cluster_run_seed(uint64_t seed, bool verbose)
+{
+	struct cluster *c = calloc(1, sizeof(*c));
+	VERIFY(c);
+	c->work = &sim_work;
+	c->ms = MS;
+	c->jobs_max = CLIENT_JOBS_MAX;
+	c->faults_ms = 30000;
+	c->calm_ms = 400000;
+	c->nodes_min = 1;
+	c->nodes_max = NODES_MAX;
+	bool good = cluster_run(c, seed, verbose);
 	free(c);
 	return good;
 }
