@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dataplane/engine_frames.h"
 #include "dataplane/engine_parts.h"
 #include "numa/assert.h"
 
@@ -78,18 +79,13 @@ static uint32_t frames_needed(const struct engine *e, const struct engine_worker
 
 static int build_frames(struct engine *e, struct engine_worker *w)
 {
-	static atomic_uint pools; // names are unique within the process
 	const struct job_plan *plan = e->config.plan;
 	uint32_t frames = frames_needed(e, w);
-	char name[RTE_MEMPOOL_NAMESIZE];
 	if (frames == 0)
 		return 0;
-	snprintf(name, sizeof(name), "weir%u", atomic_fetch_add(&pools, 1));
 	unsigned socket = rte_lcore_to_socket_id((unsigned)e->config.worker_cpus[w->index]);
 	uint16_t room = (uint16_t)(RTE_PKTMBUF_HEADROOM + plan->frame_bytes);
-	w->frames = rte_pktmbuf_pool_create(name, frames, 0, 0, room, (int)socket);
-	if (w->frames == NULL)
-		w->frames = rte_pktmbuf_pool_create(name, frames, 0, 0, room, SOCKET_ID_ANY);
+	w->frames = engine_frames_create(frames, room, (int)socket);
 	if (w->frames != NULL)
 		return 0;
 	engine_no_memory(e, "frames", (uint64_t)frames * room);
@@ -330,7 +326,7 @@ void engine_dismantle(struct engine *e)
 			channel_drain(&e->channels[c], e->sender_of[c], e->receiver_of[c]);
 	engine_drain_replicas(e);
 	for (uint32_t w = 0; w < e->worker_count && e->workers != NULL; w++) {
-		rte_mempool_free(e->workers[w].frames);
+		engine_frames_free(e->workers[w].frames);
 		arena_destroy(&e->workers[w].arena);
 		arena_destroy(&e->workers[w].snapshots);
 	}

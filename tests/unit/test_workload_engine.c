@@ -155,8 +155,9 @@ static void test_replicas_need_a_second_host(void **state)
 {
 	struct workload_part *part = prepare_replicas(&alone, 1);
 	assert_int_equal(leave(part, WORKLOAD_PREPARING), WORKLOAD_FAILED);
-	assert_non_null(strstr(status_of(part).error, "test-3:3: recovery: the job's nodes are all "
-						      "on host a"));
+	assert_non_null(strstr(status_of(part).error,
+		"test-3:3: recovery: the job's nodes are all "
+		"on host a"));
 	assert_int_equal(status_of(part).cover_count, 0);
 	workload->ops->discard(workload, part);
 	struct workload_participant nodes[] = {alone, alone};
