@@ -11,8 +11,8 @@ struct workload_engine_config {
 	struct peers *peers;           // of other nodes; NULL: it has no links
 	struct background *background; // for building, publishing and tearing down; its own now
 	uint32_t worker_count;
-	const int *worker_cpus;  // of the node, each
-	const int *worker_nodes; // NUMA nodes, each
+	const int *worker_cpus;                   // of the node, each
+	const int *worker_nodes;                  // NUMA nodes, each
 	const struct weir_operator *const *kinds; // that jobs may have, NULL at the end
 	bool lazy;                                // as of an engine
 };

@@ -32,7 +32,8 @@ void replica_violate(struct replica_world *w, const char *what)
 
 bool replica_world_plan(struct replica_world *w, const struct workload_participant *participants)
 {
-	uint32_t workers = w->place_count * w->node_workers;
+	const struct workload_participant *last = &participants[w->place_count - 1];
+	uint32_t workers = last->first_worker + last->workers;
 	const struct job_source source = {.file = "sim.yaml",
 		.text = w->scenario->job,
 		.bytes = strlen(w->scenario->job),

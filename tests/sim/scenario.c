@@ -85,7 +85,8 @@ static void write_query(struct scenario *s, uint32_t i)
 // Which operators have replicas: all, or all but the sinks.
 static void write_replicas(struct scenario *s)
 {
-	add(s, "recovery:\n  survive: 1 host\n  retention: 4MiB\n");
+	add(s, "recovery:\n  survive: 1 %s\n  retention: %uKiB\n", s->racks ? "rack" : "host",
+		s->retention_kib);
 	if (s->sinks_single)
 		add(s, "  operators: [source");
 	for (uint32_t i = 0; i < s->query_count && s->sinks_single; i++) {
@@ -180,6 +181,7 @@ void scenario_draw_replicas(struct scenario *s, uint64_t seed)
 	struct random random = {seed * 0x9E3779B97F4A7C15ULL + 7};
 	scenario_draw(s, seed);
 	s->replicas = true;
+	s->retention_kib = 4096;
 	s->events = REPLICAS_EVENTS;
 	s->pace = REPLICAS_PACE * s->rate;
 	s->node_workers = random_chance(&random, 250) ? 2 : 1;
@@ -192,6 +194,25 @@ void scenario_draw_replicas(struct scenario *s, uint64_t seed)
 	for (uint32_t i = 0; i < s->query_count; i++)
 		s->queries[i].merged = s->queries[i].window && random_chance(&random, 600);
 	s->interrupt_ns = s->interrupt_ns == 0 ? 0 : (int64_t)random_in(&random, 1, 700000000);
+	write_job(s);
+}
+
+void scenario_draw_whole(struct scenario *s, uint64_t seed, uint32_t node_workers,
+	uint32_t places_max, bool racks)
+{
+	struct random random = {seed * 0xD1B54A32D192ED03ULL + 3};
+	scenario_draw_replicas(s, seed);
+	s->events = random_in(&random, 1000, 6000);
+	s->pace = 1500;
+	s->interrupt_ns = 0;
+	s->node_workers = node_workers;
+	s->workers = node_workers * (uint32_t)random_in(&random, 2, places_max);
+	s->racks = racks && random_chance(&random, 300);
+	s->retention_kib = random_chance(&random, 500) ? 64 : 4096;
+	if (s->frame_bytes > 2048)
+		s->frame_bytes = 2048;
+	if (s->credit > 8)
+		s->credit = 8;
 	write_job(s);
 }
 

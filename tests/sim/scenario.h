@@ -48,7 +48,9 @@ struct scenario {
 	int64_t interrupt_ns; // 0: runs to the end
 	bool replicas;        // of tasks, instead of checkpoints
 	bool sinks_single;    // the sinks' tasks have none
-	bool timed;           // to see how long a takeover takes, with nothing else wrong
+	bool racks;           // of different racks, else only hosts
+	uint32_t retention_kib;
+	bool timed; // to see how long a takeover takes, with nothing else wrong
 	uint32_t node_workers;
 	char folder[64]; // "": sinks capture rows; else they write SINK.csv there
 	char job[4096];  // the job file
@@ -58,6 +60,11 @@ void scenario_draw(struct scenario *s, uint64_t seed);
 
 // The same for tasks with replicas: faster, and shorter. Workers are then those of all nodes.
 void scenario_draw_replicas(struct scenario *s, uint64_t seed);
+
+// Of those one that takes seconds, for `places_max` nodes of so many workers; on `racks`, if it is
+// to survive one.
+void scenario_draw_whole(struct scenario *s, uint64_t seed, uint32_t node_workers,
+	uint32_t places_max, bool racks);
 
 // Have the sinks write files into `folder`, and the job run to its end.
 void scenario_to_files(struct scenario *s, const char *folder);

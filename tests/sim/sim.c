@@ -23,6 +23,7 @@
 #include "tests/sim/scale.h"
 #include "tests/sim/takeover.h"
 #include "tests/sim/transport.h"
+#include "tests/sim/whole/whole.h"
 #include "tests/sim/world.h"
 
 enum { PROCESSES_MAX = 64, SEED_SECONDS_MAX = 120 };
@@ -254,6 +255,11 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case 'f':
 		o->run = files_run_seed;
 		return 0;
+	case 'w':
+		o->run = whole_run_seed;
+		whole_seen_create();
+		setenv("WEIR_SMALL_PAGES", "1", 1); // it fills its pools anew for every seed
+		return 0;
 	case 'k':
 		o->run = takeover_run_seed;
 		setenv("WEIR_SMALL_PAGES", "1", 1);
@@ -281,6 +287,8 @@ int main(int argc, char **argv)
 		{"transport", 't', NULL, 0, "Run the transport alone, over a bad network", 0},
 		{"replicas", 'r', NULL, 0,
 			"Jobs across nodes, their tasks with hot replicas, and nodes that die", 0},
+		{"whole", 'w', NULL, 0,
+			"All of it at once: the cluster, and jobs that run on its nodes", 0},
 		{"takeover", 'k', NULL, 0,
 			"How long replicas take to take over, with the time that steps took here",
 			0},
@@ -315,6 +323,8 @@ int main(int argc, char **argv)
 	}
 	if (o.run == run_replicas_seed)
 		replica_seen_print();
+	if (o.run == whole_run_seed)
+		whole_seen_print();
 	if (o.run == takeover_run_seed)
 		takeover_print();
 	if (violations != 0)

@@ -119,7 +119,7 @@ static void think(struct cluster *c, bool quiet)
 		snprintf(client->jobs[client->about].token, sizeof(client->jobs[0].token),
 			"t%" PRIu64 "-%u", c->seed, client->about);
 		client->doing = CLIENT_SUBMIT;
-	} else if (!quiet && client->submitted > 0 && random_chance(&c->random, 8)) {
+	} else if (!quiet && client->submitted > 0 && random_chance(&c->random, c->cancels)) {
 		client->about = (uint32_t)random_in(&c->random, 0, client->submitted - 1);
 		client->publish = random_chance(&c->random, 500);
 		client->doing = CLIENT_CANCEL;

@@ -158,8 +158,10 @@ struct cluster {
 	struct server server;
 	struct client client;
 	const struct cluster_work *work;
-	int64_t ms;               // how long a millisecond of faults and timeouts is
-	uint32_t jobs_max;        // to be submitted
+	int64_t ms;                  // how long a millisecond of faults and timeouts is
+	int64_t silence_ns;          // after which controllers take a node for dead
+	uint32_t jobs_max;           // to be submitted
+	uint32_t cancels;            // of a thousand ticks
 	uint32_t faults_ms, calm_ms; // how long they happen; all is quiet so long after
 	uint32_t nodes_min, nodes_max;
 	uint64_t boot_next;
@@ -228,6 +230,7 @@ void ledger_start(struct cluster *c, const struct process *p, const char *job,
 	uint64_t incarnation);
 void ledger_publish(struct cluster *c, const struct process *p, const char *job,
 	uint64_t incarnation, uint32_t participant);
+void ledger_alone(struct cluster *c, const char *job, uint32_t lost); // a part is told
 void ledger_ended(struct cluster *c, const Weir__JobRecord *job); // of that work
 Weir__JobRecord *ledger_job(const struct cluster *c, const char *id);
 bool ledger_is_quiet(const struct cluster *c, const char **ret_why);

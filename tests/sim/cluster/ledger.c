@@ -211,6 +211,15 @@ void ledger_start(struct cluster *c, const struct process *p, const char *job, u
 	record_free(record);
 }
 
+void ledger_alone(struct cluster *c, const char *job, uint32_t lost)
+{
+	Weir__JobRecord *record = ledger_job(c, job);
+	if (record && !record->participants[lost]->lost)
+		cluster_violate(c, "job %s: told to do without %s before that was written", job,
+			record->participants[lost]->node);
+	record_free(record);
+}
+
 static bool is_without(const Weir__JobRecord *job, const struct process *p)
 {
 	bool without = false;

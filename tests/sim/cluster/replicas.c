@@ -138,15 +138,6 @@ static void check_owners(struct cluster *c, const struct shadow *s)
 	}
 }
 
-static void check_alone(struct cluster *c, const struct shadow *s, uint32_t lost)
-{
-	Weir__JobRecord *record = ledger_job(c, s->job);
-	if (record && !record->participants[lost]->lost)
-		cluster_violate(c, "job %s: told to do without %s before that was written", s->job,
-			record->participants[lost]->node);
-	record_free(record);
-}
-
 // Whether a place itself is lost, as written, and has no task in common with one that it loses: its
 // order may be from before that one was given to another node, and says nothing to either.
 static bool is_stale(const struct cluster *c, const struct shadow *s,
@@ -186,7 +177,7 @@ void shadow_lose(struct cluster *c, struct shadow *s, const struct shadow_loss *
 	s->under[lost] = loss->successor;
 	s->told[place][lost] = true;
 	if (loss->alone)
-		check_alone(c, s, lost);
+		ledger_alone(c, s->job, lost);
 	s->alone[place][lost] |= loss->alone;
 	for (uint32_t i = 0; i < s->count; i++)
 		s->begun[i] |= s->owners[i] == lost && other_place(s, i, lost) == place;

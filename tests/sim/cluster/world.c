@@ -8,7 +8,7 @@
 #include "numa/assert.h"
 #include "tests/sim/cluster/cluster.h"
 
-enum { TICK_MS = 20 };
+enum { TICK_MS = 20, LEASE_MS = 2000 }; // there is none shorter
 
 static const char *const controller_names[] = {"c0", "c1", "c2"};
 
@@ -93,9 +93,9 @@ static void start(struct process *p)
 			.bus = sim_bus_create(p),
 			.meta = sim_meta_create(p),
 			.kinds = c->work->kinds,
-			.lease_ns = 2000 * c->ms,
-			.heartbeat_ns = 200 * c->ms,
-			.silence_ns = 1500 * c->ms,
+			.lease_ns = LEASE_MS * MS,
+			.heartbeat_ns = c->silence_ns * 2 / 15,
+			.silence_ns = c->silence_ns,
 			.prepare_ns = 10000 * c->ms,
 			.ended_max = 8};
 		p->controller = controller_create(&config);
@@ -415,7 +415,9 @@ bool cluster_run_seed(uint64_t seed, bool verbose)
 	VERIFY(c);
 	c->work = &sim_work;
 	c->ms = MS;
+	c->silence_ns = 1500 * MS;
 	c->jobs_max = CLIENT_JOBS_MAX;
+	c->cancels = 8;
 	c->faults_ms = 30000;
 	c->calm_ms = 400000;
 	c->nodes_min = 1;
