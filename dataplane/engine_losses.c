@@ -7,7 +7,9 @@ uint64_t engine_losses_bytes(const struct engine *e)
 {
 	const struct job_plan *plan = e->config.plan;
 	return (plan->worker_count + 1) *
-		(sizeof(struct loss) + (e->worker_count + 1) * (sizeof(struct heeded) + 64)) +
+		(sizeof(struct loss) +
+			(e->worker_count + 1) *
+				(sizeof(struct heeded) + sizeof(struct told_loss) + 128)) +
 		(plan->task_count + 1) * sizeof(*e->counts) + 4096;
 }
 
@@ -26,7 +28,10 @@ void engine_create_losses(struct engine *e)
 		struct worker *worker = &e->workers[w].worker;
 		worker->heeded = arena_alloc(&e->tables,
 			(plan->worker_count + 1) * sizeof(*worker->heeded), 64);
-		VERIFY(worker->heeded != NULL);
+		worker->told = (struct told_losses){.workers = plan->worker_count,
+			.of = arena_alloc(&e->tables,
+				(plan->worker_count + 1) * sizeof(struct told_loss), 64)};
+		VERIFY(worker->heeded != NULL && worker->told.of != NULL);
 		worker->losses = e->config.network != NULL || plan->hot ? losses : NULL;
 	}
 }

@@ -70,6 +70,7 @@ const struct replica_config *engine_replica_config(struct engine *e, uint32_t ta
 		.twin_worker = twin,
 		.out = &e->channels[t->log],
 		.in = &e->channels[log],
+		.told = &engine_worker_of(e, task)->worker.told,
 		.pool = engine_frames_of(e, t->log)->frames,
 		.incarnation = e->config.network == NULL
 			? e->config.incarnation
@@ -92,6 +93,7 @@ void engine_drain_replicas(struct engine *e)
 		credit_drain(&e->followers[i].credit);
 	for (uint32_t t = 0; t < e->task_count && plan->hot; t++) {
 		credit_drain(&e->tasks[t].replica.credit);
+		replica_drain(&e->tasks[t].replica);
 		if (plan->tasks[t].standing != PLAN_SINGLE)
 			drain_rings(e, plan->tasks[t].log);
 	}

@@ -91,10 +91,11 @@ int64_t frame_count_records(const uint8_t *first, const uint8_t *limit)
 // A control mark is a frame of its own: no items' bytes, count 1.
 static bool size_is_right(const struct frame_header *h, const uint8_t *frame, bool walk)
 {
-	if (h->type == FRAME_LOG)
+	if (h->type == FRAME_LOG || h->type == FRAME_LOSSES)
 		return h->order_log_length == 0 && h->item_count != 0 &&
 			h->length - FRAME_HEADER_BYTES ==
-			(uint64_t)h->item_count * FRAME_LOG_ENTRY_BYTES;
+			(uint64_t)h->item_count *
+				(h->type == FRAME_LOG ? FRAME_LOG_ENTRY_BYTES : FRAME_LOSS_BYTES);
 	if (h->type == FRAME_STATE)
 		return h->order_log_length == 0 && h->length - FRAME_HEADER_BYTES == h->item_count;
 	if (h->type != FRAME_DATA)
@@ -113,7 +114,7 @@ enum weir_drop frame_check(const void *frame, uint32_t bytes, const struct frame
 	if (bytes < FRAME_HEADER_BYTES)
 		return WEIR_DROP_FRAME_SHORT;
 	if (h->version != FRAME_VERSION || h->type < FRAME_DATA || h->type >= FRAME_TYPE_LIMIT ||
-		(h->type == FRAME_LOG || h->type == FRAME_STATE) != expect->log)
+		(h->type >= FRAME_LOG) != expect->log)
 		return WEIR_DROP_FRAME_VERSION;
 	if (h->length != bytes)
 		return h->length > bytes ? WEIR_DROP_FRAME_SHORT : WEIR_DROP_FRAME_SIZE;

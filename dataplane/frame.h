@@ -12,6 +12,7 @@ enum { FRAME_VERSION = 1, FRAME_HEADER_BYTES = 64, FRAME_BYTES_MAX = 60 << 10 };
 // LOG: entries of a task's order log, on a channel of its own to the task's replica; the items are
 // the entries, as they lie in memory. STATE, on the same channel: a piece of a snapshot, its items
 // the bytes from `first_number` on, of `watermark` in all; the first has none and only says that.
+// LOSSES, there too: what the owner's node was told of losses before it made what follows.
 enum frame_type {
 	FRAME_DATA = 1,
 	FRAME_WATERMARK,
@@ -19,14 +20,15 @@ enum frame_type {
 	FRAME_END,
 	FRAME_LOG,
 	FRAME_STATE,
+	FRAME_LOSSES,
 	FRAME_TYPE_LIMIT
 };
-enum { FRAME_LOG_ENTRY_BYTES = 24 };
+enum { FRAME_LOG_ENTRY_BYTES = 24, FRAME_LOSS_BYTES = 16 };
 
 // Marks have credit of their own.
 static inline bool frame_is_mark(uint8_t type)
 {
-	return type != FRAME_DATA && type != FRAME_LOG && type != FRAME_STATE;
+	return type != FRAME_DATA && type < FRAME_LOG;
 }
 
 // Little-endian, as it lies in the frame. Behind a link's headers it lies at any even address.

@@ -27,6 +27,25 @@ struct losses {
 	struct loss *of; // by worker of the plan
 };
 
+// The losses that a worker has acted on, each under the incarnation that the order named, which
+// tells it from others of the place. Its tasks read them.
+struct told_loss {
+	uint64_t incarnation; // 0: none
+	uint64_t number;      // of all that were not written when it was told, from 1; 0: it was
+};
+
+struct told_losses {
+	uint32_t workers;
+	uint64_t count;       // of those not written
+	struct told_loss *of; // by worker of the plan: the last one
+};
+
+static inline bool told_losses_have(const struct told_losses *told, uint32_t worker,
+	uint64_t incarnation)
+{
+	return worker < told->workers && told->of[worker].incarnation >= incarnation;
+}
+
 // What one worker made of it: written by the worker, `shown` and `failure` read by the agent
 // (release, acquire).
 struct heeded {

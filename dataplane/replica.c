@@ -11,6 +11,14 @@
 
 static_assert(sizeof(struct order_entry) == FRAME_LOG_ENTRY_BYTES, "as it lies in a frame");
 
+// As it lies in a frame of losses.
+struct said_loss {
+	uint32_t worker; // of the plan
+	uint32_t reserved;
+	uint64_t incarnation;
+};
+static_assert(sizeof(struct said_loss) == FRAME_LOSS_BYTES, "pinned");
+
 int replica_create(struct replica *r, const struct replica_config *config)
 {
 	const struct channel_config *channel = &config->in->config;
@@ -19,6 +27,7 @@ int replica_create(struct replica *r, const struct replica_config *config)
 		.twin_worker = config->twin_worker,
 		.out = config->out,
 		.in = config->in,
+		.told = config->told,
 		.incarnation = config->incarnation,
 		.expect = {.job = channel->job,
 			.channel = channel->id,
@@ -56,14 +65,54 @@ static uint32_t take_entries(struct replica *r, struct order_log *log, const str
 	return h->item_count;
 }
 
+static bool were_told(const struct replica *r, const struct rte_mbuf *mbuf)
+{
+	const struct frame_header *h = rte_pktmbuf_mtod(mbuf, const struct frame_header *);
+	uint32_t most = r->in->config.frame_bytes;
+	bool told = true;
+	if (h->type != FRAME_LOSSES ||
+		frame_check(h, h->length < most ? h->length : most, &r->expect) != WEIR_DROP_COUNT)
+		return true; // nothing to be told of
+	const uint8_t *at = (const uint8_t *)(h + 1);
+	for (uint32_t i = 0; i < h->item_count && told; i++, at += FRAME_LOSS_BYTES) {
+		struct said_loss said;
+		memcpy(&said, at, sizeof(said));
+		told = told_losses_have(r->told, said.worker, said.incarnation);
+	}
+	return told;
+}
+
+// What is behind losses that this node was not told of may rest on what took over from them. If the
+// owner is lost before anybody else is told, it goes with it (docs/protocol.md, rule G5).
+static struct rte_mbuf *next_of_log(struct replica *r)
+{
+	struct rte_mbuf *mbuf = r->untold;
+	if (mbuf == NULL && rte_ring_sc_dequeue(r->in->forward, (void **)&mbuf) != 0)
+		return NULL;
+	r->untold = were_told(r, mbuf) ? NULL : mbuf;
+	return r->untold == NULL ? mbuf : NULL;
+}
+
+void replica_let_go(struct replica *r)
+{
+	if (r->untold != NULL)
+		VERIFY(rte_ring_sp_enqueue(r->in->back, r->untold) == 0);
+	r->untold = NULL;
+}
+
+void replica_drain(struct replica *r)
+{
+	rte_pktmbuf_free(r->untold);
+	r->untold = NULL;
+}
+
 uint32_t replica_take_log(struct replica *r, struct order_log *log)
 {
 	uint32_t entries_max = r->in->config.frame_bytes / FRAME_LOG_ENTRY_BYTES;
 	uint32_t taken = 0;
 	struct rte_mbuf *mbuf;
 	order_log_trim(log, log->replay); // what is obeyed is part of the state
-	while (order_log_room(log) > entries_max &&
-		rte_ring_sc_dequeue(r->in->forward, (void **)&mbuf) == 0) {
+	while (order_log_room(log) > entries_max && (mbuf = next_of_log(r)) != NULL) {
 		taken += take_entries(r, log, mbuf);
 		VERIFY(rte_ring_sp_enqueue(r->in->back, mbuf) == 0);
 	}
@@ -85,25 +134,52 @@ void replica_restored(struct replica *r, struct order_log *log, uint64_t index)
 
 // ---- the owner's side
 
-static void fill_frame(const struct replica *r, const struct order_log *log, uint32_t entries,
-	struct rte_mbuf *mbuf)
+static void seal_frame(const struct replica *r, enum frame_type type, uint32_t items,
+	uint32_t bytes, struct rte_mbuf *mbuf)
 {
 	const struct channel_config *config = &r->out->config;
 	struct frame_header *h = rte_pktmbuf_mtod(mbuf, struct frame_header *);
-	uint8_t *at = (uint8_t *)(h + 1);
 	*h = (struct frame_header){.version = FRAME_VERSION,
-		.type = FRAME_LOG,
-		.length = FRAME_HEADER_BYTES + entries * FRAME_LOG_ENTRY_BYTES,
-		.item_count = entries,
+		.type = (uint8_t)type,
+		.length = FRAME_HEADER_BYTES + bytes,
+		.item_count = items,
 		.job = config->job,
 		.channel = config->id,
 		.plan_version = config->plan_version,
 		.incarnation = r->incarnation,
 		.first_number = r->streamed};
-	for (uint32_t i = 0; i < entries; i++, at += FRAME_LOG_ENTRY_BYTES)
-		memcpy(at, order_log_at(log, r->streamed + i), FRAME_LOG_ENTRY_BYTES);
 	if (config->checksum)
 		h->crc32c = frame_crc(h, h->length);
+	VERIFY(rte_ring_sp_enqueue(r->out->forward, mbuf) == 0);
+}
+
+static uint8_t *items_of(struct rte_mbuf *mbuf)
+{
+	return rte_pktmbuf_mtod_offset(mbuf, uint8_t *, FRAME_HEADER_BYTES);
+}
+
+// As many as a frame takes of the losses not said yet, in the order in which they were told; of a
+// place that was lost again the last one.
+static void say_losses(struct replica *r, struct rte_mbuf *mbuf)
+{
+	uint32_t most = (r->out->config.frame_bytes - FRAME_HEADER_BYTES) / FRAME_LOSS_BYTES;
+	uint32_t items = 0;
+	uint8_t *at = items_of(mbuf);
+	for (uint32_t worker = 0; worker < r->told->workers; worker++) {
+		const struct told_loss *loss = &r->told->of[worker];
+		const struct said_loss said = {.worker = worker, .incarnation = loss->incarnation};
+		if (loss->number <= r->said || loss->number > r->said + most)
+			continue;
+		memcpy(at + (size_t)items * sizeof(said), &said, sizeof(said));
+		items++;
+	}
+	r->said += most;
+	if (r->said > r->told->count)
+		r->said = r->told->count;
+	if (items != 0)
+		seal_frame(r, FRAME_LOSSES, items, items * FRAME_LOSS_BYTES, mbuf);
+	else
+		credit_put(&r->credit, mbuf);
 }
 
 // Entries that were sent grow no more.
@@ -116,13 +192,19 @@ static uint32_t stream(struct replica *r, struct order_log *log)
 		struct rte_mbuf *mbuf = credit_take(&r->credit);
 		if (mbuf == NULL)
 			break;
+		frames++;
+		if (UNLIKELY(r->said != r->told->count)) {
+			say_losses(r, mbuf);
+			continue;
+		}
 		uint64_t left = log->next - r->streamed;
 		uint32_t entries = left < most ? (uint32_t)left : most;
 		order_log_seal(log);
-		fill_frame(r, log, entries, mbuf);
+		for (uint32_t i = 0; i < entries; i++)
+			memcpy(items_of(mbuf) + (size_t)i * FRAME_LOG_ENTRY_BYTES,
+				order_log_at(log, r->streamed + i), FRAME_LOG_ENTRY_BYTES);
+		seal_frame(r, FRAME_LOG, entries, entries * FRAME_LOG_ENTRY_BYTES, mbuf);
 		r->streamed += entries;
-		VERIFY(rte_ring_sp_enqueue(r->out->forward, mbuf) == 0);
-		frames++;
 	}
 	return frames;
 }
@@ -205,6 +287,7 @@ void replica_admit(struct replica *r, uint64_t incarnation)
 	ASSERT(r->role == REPLICA_ALONE);
 	r->incarnation = incarnation;
 	r->announced = false;
+	r->said = r->told->count; // who is admitted knows what was lost before, as it is written
 	r->feed.stage = FEED_NONE;
 	r->feed.failure = NULL;
 }

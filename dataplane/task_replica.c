@@ -7,6 +7,7 @@
 static void take_over(struct task *t, uint64_t incarnation)
 {
 	t->replica.role = REPLICA_ALONE;
+	replica_let_go(&t->replica);
 	for (uint32_t i = 0; i < t->exchange.sender_count; i++)
 		if (t->exchange.senders[i].follower_count != 0)
 			sender_open(&t->exchange.senders[i], incarnation);

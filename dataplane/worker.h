@@ -31,6 +31,7 @@ struct worker {
 	int64_t ended_ns; // when its last task had finished and all had come to its place
 	const struct losses *losses; // of workers on other nodes; NULL: none are looked for
 	struct heeded *heeded;       // by worker of the plan: what was made of them
+	struct told_losses told;
 	uint32_t losses_seen;
 	bool heeds;                // something of them is still to be done
 	struct crossing *crossing; // NULL: nothing goes to other nodes, nor comes from there

@@ -9,6 +9,13 @@ static bool is_lost(const struct heeded *h)
 	return h->losses != h->admitted || h->given_up;
 }
 
+// That it may do without now is no news of a loss.
+static void take_note(struct told_losses *told, uint32_t of, uint64_t incarnation, bool alone)
+{
+	if (!told_losses_have(told, of, incarnation))
+		told->of[of] = (struct told_loss){incarnation, alone ? 0 : ++told->count};
+}
+
 // The session goes first: by the time that a successor's frames are obeyed, nothing is heard of the
 // lost any more, nor sent to them (docs/protocol.md, rule G6).
 static void lose(struct worker *w, uint32_t of)
@@ -17,8 +24,10 @@ static void lose(struct worker *w, uint32_t of)
 	uint64_t incarnation = atomic_load_explicit(&told->incarnation, memory_order_acquire);
 	bool alone = atomic_load_explicit(&told->alone, memory_order_acquire);
 	crossing_lose(w->crossing, of);
+	alone = alone || w->heeded[of].given_up;
+	take_note(&w->told, of, incarnation, alone);
 	for (uint32_t i = 0; i < w->task_count; i++)
-		task_lose(w->tasks[i], of, incarnation, alone || w->heeded[of].given_up);
+		task_lose(w->tasks[i], of, incarnation, alone);
 }
 
 static bool may_admit(const struct worker *w, uint32_t of)

@@ -6,8 +6,9 @@
  *
  * Nodes A, B, C, E. Task T has its owner on A and its replica on B: P and H. What it sends is
  * consumed on C and E, by the two instances of another task. With TWO_TASKS another task, U, stands
- * between, the other way round: owner Q on B, replica R on A. With CYCLE there are three nodes, and
- * what T sends is consumed on B and C, so that no two nodes have each other's replicas alone.
+ * between, the other way round: owner Q on B, replica R on A. With CYCLE there are three nodes, U
+ * has its replica on C, and what it sends is consumed on C and A, so that no two nodes have each
+ * other's replicas alone: what Q and R say in their own name may rest on what H chose.
  *
  * T makes one free choice and sends one item for each of ITEMS; the choice's value is the instance
  * that made it, so that two free choices never agree by luck. U's choices are what it consumes.
@@ -32,22 +33,16 @@
 #define HAS(mask, n) (((mask) >> (n)) & 1)
 
 #ifdef CYCLE
+#define TWO_TASKS
 #define NODES 3
-#define NODE_OF(r) ((r) + B)                         /* of receiver 0 and 1 */
-#define BY(n) ((n) == B -> BIT(A) | BIT(C) : BIT(B)) /* who has its other instances */
+#define NODE_OF(r) ((r) == 0 -> C : A) /* of receiver 0 and 1 */
+#define BY(n) (ALL & ~BIT(n))          /* who has its other instances */
 #else
 #define NODES 4
 #define NODE_OF(r) ((r) + C)
 #define BY(n) BIT((n) ^ 1)
 #endif
 #define ALL (BIT(NODES) - 1)
-#ifdef CYCLE_IS_PAIR
-#define IS_PAIR(n) true
-#elif defined(CYCLE)
-#define IS_PAIR(n) false
-#else
-#define IS_PAIR(n) true
-#endif
 
 typedef Leader {
 	bit on, failing;
@@ -63,6 +58,8 @@ typedef Node {
 /* One task's two instances. */
 typedef Task {
 	byte made[ITEMS];  /* by the owner: the value of entry and item */
+	byte marks[ITEMS]; /* of the entry: nodes that its node had been told are lost by then */
+	byte begun_marks;  /* the same of the replica, when it began */
 	byte taken[ITEMS]; /* by the replica: from the log, or its own once it has begun */
 	byte count, replica_count; /* of them */
 	byte logged;       /* of the replica's, which came from the log */
@@ -91,6 +88,10 @@ byte failures;
 bit c_failed;
 byte stale;            /* listed by parts that were given up */
 byte truth[ITEMS];     /* what was consumed, whoever did */
+#ifdef CYCLE
+byte own[ITEMS];       /* by receiver 0 of R, on its own node: goes with it, unless it goes on */
+bit r_follows;         /* R: expects H's incarnation */
+#endif
 
 #ifdef TWO_TASKS
 #define LAST 1         /* the task whose items the receivers consume */
@@ -98,11 +99,35 @@ byte truth[ITEMS];     /* what was consumed, whoever did */
 #define LAST 0
 #endif
 #define OWNER(t) ((t) == 0 -> A : B)
+#ifdef CYCLE
+#define REPLICA(t) ((t) == 0 -> B : C)
+#define SENDS(n) true
+#else
 #define REPLICA(t) ((t) == 0 -> B : A)
+#define SENDS(n) ((n) <= B)
+#endif
 #define ALIVE(n) (!HAS(dead, n))
 #define ARRIVES_OF(n) (!HAS(dropped, n))
 #define ALONE(t) HAS(no[OWNER(t)].alone, REPLICA(t))
 #define TOLD(n, lost_one) HAS(no[n].lost, lost_one)
+
+/* Who was not told of them as well takes nothing that was made where these were told to be lost. */
+#define IS_UNTOLD(n, marks) (((marks) & ~no[n].lost) != 0)
+#ifdef LOG_DOES_NOT_WAIT
+#define LOG_WAITS(n, marks) false
+#else
+#define LOG_WAITS(n, marks) IS_UNTOLD(n, marks)
+#endif
+#ifdef OPENING_IS_ENOUGH
+#define OPENING_WAITS(n, marks) false
+#else
+#define OPENING_WAITS(n, marks) IS_UNTOLD(n, marks)
+#endif
+#ifdef MARK_FORGOTTEN
+#define MARKS_OF(n) 0
+#else
+#define MARKS_OF(n) no[n].lost
+#endif
 
 /* Items that the owner lets leave. */
 #ifdef NOT_GATED
@@ -117,28 +142,17 @@ byte truth[ITEMS];     /* what was consumed, whoever did */
 
 /* The nodes whose loss leaves an owner on `n` without its replica. */
 #ifdef TWO_TASKS
-#define OWNS_FOR(n) ((n) == A -> BIT(B) : ((n) == B -> BIT(A) : 0))
+#define OWNS_FOR(n) ((n) == A -> BIT(B) : ((n) == B -> BIT(REPLICA(1)) : 0))
 #else
 #define OWNS_FOR(n) ((n) == A -> BIT(B) : 0)
 #endif
 
 #define GONE(l) ((le[l].gone | le[l].listed) & ~le[l].lost)
 #define UNHEARD(l, i) (ALL & ~BIT(i) & ~le[l].lost & ~le[l].heard)
-#ifdef UNHEARD_IS_KNOWN
+#ifdef OTHERS_NOT_AWAITED
 #define KNOWN(l, i) true
-#define UNKNOWN(l, i) false
-#elif defined(OTHERS_NOT_AWAITED)
-#define KNOWN(l, i) (HAS(le[l].heard, i) || IS_PAIR(i))
-#define UNKNOWN(l, i) (!KNOWN(l, i))
 #else
-#define KNOWN(l, i) (HAS(le[l].heard, i) || (IS_PAIR(i) && UNHEARD(l, i) == 0))
-#ifdef LISTED_IS_GONE
-#define MAY_TELL(l, i) false
-#else
-#define MAY_TELL(l, i) (!HAS(le[l].gone, i)) /* was given up by leader 0; but lives, and will join */
-#endif
-#define UNKNOWN(l, i) (!HAS(le[l].heard, i) && !MAY_TELL(l, i) && \
-	(!IS_PAIR(i) || (UNHEARD(l, i) & gone) != 0))
+#define KNOWN(l, i) (HAS(le[l].heard, i) || (UNHEARD(l, i) & ~gone) == 0)
 #endif
 
 inline look(l)
@@ -151,8 +165,6 @@ inline look(l)
 		:: !HAS(gone, i)
 		:: HAS(gone, i) && (BY(i) & (le[l].lost | gone)) ->
 			assert(!HAS(stale, i)); /* a reason to give up something that lives */
-			le[l].failing = 1
-		:: HAS(gone, i) && !(BY(i) & (le[l].lost | gone)) && UNKNOWN(l, i) ->
 			le[l].failing = 1
 		:: HAS(gone, i) && !(BY(i) & (le[l].lost | gone)) && KNOWN(l, i) ->
 			le[l].lost = le[l].lost | BIT(i)
@@ -242,7 +254,7 @@ inline forget_owner(t)
 {
 	ta[t].count = 0; ta[t].held = 0; i = 0;
 	do
-	:: i < ITEMS -> ta[t].made[i] = 0; i++
+	:: i < ITEMS -> ta[t].made[i] = 0; ta[t].marks[i] = 0; i++
 	:: else -> break
 	od;
 	i = 0
@@ -250,7 +262,7 @@ inline forget_owner(t)
 
 inline forget_replica(t)
 {
-	ta[t].replica_count = 0; ta[t].logged = 0; ta[t].begun = 0; i = 0;
+	ta[t].replica_count = 0; ta[t].logged = 0; ta[t].begun = 0; ta[t].begun_marks = 0; i = 0;
 	do
 	:: i < ITEMS -> ta[t].taken[i] = 0; i++
 	:: else -> break
@@ -262,10 +274,25 @@ inline forget(n)
 {
 	no[n].lost = 0; no[n].alone = 0;
 	if
-	:: n == A -> forget_owner(0); forget_replica(1)
+	:: n == A -> forget_owner(0)
 	:: n == B -> forget_owner(1); forget_replica(0); q_follows = 0; q_sent = 0
 	:: else
 	fi;
+	if
+	:: n == REPLICA(1) -> forget_replica(1)
+	:: else
+	fi;
+#ifdef CYCLE
+	if
+	:: n == C -> r_follows = 0; i = 0;
+		do
+		:: i < ITEMS -> own[i] = 0; i++
+		:: else -> break
+		od;
+		i = 0
+	:: else
+	fi;
+#endif
 	if
 	:: n == NODE_OF(0) -> re[0].last = 0; re[0].follows = 0; re[0].answered = 0
 	:: n == NODE_OF(1) -> re[1].last = 0; re[1].follows = 0; re[1].answered = 0
@@ -278,7 +305,7 @@ inline die(n)
 	dead = dead | BIT(n);
 	le[0].lose[n] = 0; le[0].lone[n] = 0; le[1].lose[n] = 0; le[1].lone[n] = 0;
 	if
-	:: n > B -> dropped = dropped | BIT(n); forget(n) /* it sends nothing that is looked at */
+	:: !SENDS(n) -> dropped = dropped | BIT(n); forget(n) /* nothing that is looked at */
 	:: else
 	fi
 }
@@ -335,6 +362,7 @@ inline take_log(t)
 inline begin(t)
 {
 	ta[t].begun = 1;
+	ta[t].begun_marks = no[REPLICA(t)].lost;
 	if
 	:: t == 0 ->
 		do
@@ -354,7 +382,7 @@ inline begin(t)
 /* Q consumes of H only after its worker has let the session with A go (crossing_tend, at the
  * beginning of each step): of what it chooses then R hears nothing, and A's acknowledgements are not
  * heard. */
-#ifdef LOST_STILL_SERVED
+#if defined(LOST_STILL_SERVED) || defined(CYCLE) /* in which R is elsewhere */
 #define SERVES(t) true
 #else
 #define SERVES(t) ((t) == 0 || !q_follows)
@@ -368,31 +396,53 @@ inline begin(t)
 #endif
 #define TASK_STEPS(t) \
 	:: d_step { !failed && ALIVE(REPLICA(t)) && ARRIVES_OF(OWNER(t)) && !ta[t].begun && \
-		ta[t].logged < LOGS(t) -> take_log(t) } \
+		ta[t].logged < LOGS(t) && !LOG_WAITS(REPLICA(t), ta[t].marks[ta[t].logged]) -> \
+		take_log(t) } \
 	:: d_step { !failed && ALIVE(OWNER(t)) && ARRIVES_OF(REPLICA(t)) && SERVES(t) && \
 		t >= FIRST_TO_ACK && ta[t].held < ACKNOWLEDGED(t) -> ta[t].held = ACKNOWLEDGED(t) } \
 	:: d_step { !failed && ALIVE(REPLICA(t)) && TOLD(REPLICA(t), OWNER(t)) && !ta[t].begun -> \
 		begin(t) }
 
-/* Q and R consume what T sends, and make an item of each. R has P on its own node, Q has H. */
+/* Q and R consume what T sends, and make an item of each. Q has H on its own node, R has P there, or
+ * in a cycle neither. */
 #define Q_AT ta[1].count
 #define R_AT ta[1].replica_count
-inline obey()
+inline make(value)
 {
-	assert(R_AT >= ta[1].logged || ta[1].taken[R_AT] == ta[0].made[R_AT]); /* its checksum */
-	ta[1].taken[R_AT] = ta[0].made[R_AT];
+	ta[1].made[Q_AT] = value;
+	ta[1].marks[Q_AT] = MARKS_OF(B);
+	Q_AT++
+}
+
+inline obey(value)
+{
+	assert(R_AT >= ta[1].logged || ta[1].taken[R_AT] == value); /* its checksum */
+	ta[1].taken[R_AT] = value;
 	R_AT++
 }
+#define R_MAY(count) (R_AT < (count) && (ta[1].begun || R_AT < ta[1].logged))
+
+#ifdef CYCLE
+#define R_STEPS \
+	:: d_step { !failed && ALIVE(C) && !r_follows && ARRIVES_OF(A) && R_MAY(RELEASED(0)) -> \
+		obey(ta[0].made[R_AT]) } \
+	:: d_step { !failed && ALIVE(C) && !r_follows && ARRIVES_OF(B) && ta[0].begun && \
+		!OPENING_WAITS(C, ta[0].begun_marks) -> r_follows = 1 } \
+	:: d_step { !failed && ALIVE(C) && r_follows && ARRIVES_OF(B) && \
+		R_MAY(ta[0].replica_count) -> obey(ta[0].taken[R_AT]) }
+#else
+#define R_STEPS \
+	:: d_step { !failed && ALIVE(A) && R_MAY(RELEASED(0)) -> obey(ta[0].made[R_AT]) }
+#endif
 
 #define BETWEEN_STEPS \
 	:: d_step { !failed && ALIVE(B) && !q_follows && ARRIVES_OF(A) && Q_AT < RELEASED(0) -> \
-		ta[1].made[Q_AT] = ta[0].made[Q_AT]; Q_AT++ } \
+		make(ta[0].made[Q_AT]) } \
 	:: d_step { !failed && ALIVE(B) && q_follows && Q_AT < ta[0].replica_count -> \
-		ta[1].made[Q_AT] = ta[0].taken[Q_AT]; Q_AT++ } \
+		make(ta[0].taken[Q_AT]) } \
 	:: d_step { !failed && ALIVE(B) && !q_follows && ta[0].begun -> \
 		q_follows = 1; q_sent = Q_AT } \
-	:: d_step { !failed && ALIVE(A) && R_AT < RELEASED(0) && \
-		(ta[1].begun || R_AT < ta[1].logged) -> obey() }
+	R_STEPS
 
 /* What depends on an item goes outside at once. */
 inline consume(r, value)
@@ -402,13 +452,22 @@ inline consume(r, value)
 	re[r].last++
 }
 
-#ifdef OPENING_IS_ENOUGH
-#define MAY_FOLLOW(r) true
-#else
-#define MAY_FOLLOW(r) TOLD(NODE_OF(r), OWNER(LAST))
+/* What a replica makes for its own node, which may be all that was told of the loss, goes outside
+ * as all that a node says does. */
+inline follow(r, value)
+{
+	if
+#ifdef CYCLE
+	:: NODE_OF(r) == REPLICA(LAST) -> own[re[r].last] = value; re[r].last++
 #endif
-#define OPENED(r) (ALIVE(NODE_OF(r)) && !re[r].follows && ta[LAST].begun && MAY_FOLLOW(r) && \
-	ARRIVES_OF(REPLICA(LAST)))
+	:: NODE_OF(r) != REPLICA(LAST) ->
+		assert(!ALONE(LAST)); /* nobody else sees a successor of one that does without */
+		consume(r, value)
+	fi
+}
+
+#define OPENED(r) (ALIVE(NODE_OF(r)) && !re[r].follows && ta[LAST].begun && \
+	ARRIVES_OF(REPLICA(LAST)) && !OPENING_WAITS(NODE_OF(r), ta[LAST].begun_marks))
 #ifdef FENCE_AFTER_ANSWER
 #define FOLLOW_STEPS(r) \
 	:: d_step { !failed && OPENED(r) && !re[r].answered -> re[r].answered = 1 } \
@@ -426,11 +485,13 @@ inline consume(r, value)
 		consume(r, ta[LAST].made[re[r].last]) } \
 	:: d_step { !failed && ALIVE(NODE_OF(r)) && re[r].follows && \
 		ARRIVES_OF(REPLICA(LAST)) && re[r].last < ta[LAST].replica_count -> \
-		assert(!ALONE(LAST)); /* nobody sees a successor of one that does without */ \
-		consume(r, ta[LAST].taken[re[r].last]) }
+		follow(r, ta[LAST].taken[re[r].last]) }
 
 #define NEWEST (office -> 1 : 0)
-#define COUNTS(r) (ALIVE(NODE_OF(r)) && !HAS(le[NEWEST].lost, NODE_OF(r)))
+#define STAYS(n) (ALIVE(n) && !HAS(le[NEWEST].lost, n))
+#define COUNTS(r) STAYS(NODE_OF(r))
+/* Of what one of two was told the other was told as well. */
+#define ALIKE(n, m) (!STAYS(n) || !STAYS(m) || no[n].lost == no[m].lost)
 
 active proctype all()
 {
@@ -464,16 +525,22 @@ active proctype all()
 #endif
 	RECEIVER_STEPS(0)
 	RECEIVER_STEPS(1)
-	/* at rest: all is consumed by those that count */
+	/* at rest: all is consumed by those that count, and nothing of them waits */
 	:: else ->
+#ifdef CYCLE
+		do
+		:: i < ITEMS ->
+			assert(failed || !COUNTS(0) || own[i] == 0 || truth[i] == 0 ||
+				own[i] == truth[i]);
+			i++
+		:: else -> break
+		od;
+#endif
+		assert(failed || (ALIKE(A, B) && ALIKE(B, C) && ALIKE(A, C)));
 		assert(failed || ((COUNTS(0) || COUNTS(1)) &&
 			(!COUNTS(0) || re[0].last == ITEMS) && (!COUNTS(1) || re[1].last == ITEMS)));
-		/* survive: 1 host; of pairs, and a leader with it */
-#ifdef CYCLE
-		assert(!failed || failures > 1 || le[1].gone != 0);
-#else
+		/* survive: 1 host, and a leader with it */
 		assert(!failed || failures > 1);
-#endif
 		break
 	od
 }

@@ -279,7 +279,7 @@ static void step_node(struct replica_world *w, uint32_t n)
 		work += step_worker(w, n, (uint32_t)random_in(&w->random, 0, w->node_workers - 1));
 	if (node->lost && work != 0 && is_known_lost(w, n))
 		w->seen[REPLICA_ZOMBIE_WORKED]++;
-	if (node->lost && work != 0 && w->whole[node->place])
+	if (node->lost && work != 0 && w->whole[node->place] && w->holders[node->place] != n)
 		w->seen[REPLICA_ZOMBIE_REPLACED]++;
 }
 

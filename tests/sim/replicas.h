@@ -64,7 +64,10 @@ enum {
 	X(OTHER_LOST, "another lost before a place was whole")                                     \
 	X(NO_ROOM, "a repair given up as retention or a log was full")                             \
 	X(ENDED_DURING, "a job that ended before a place was whole")                               \
-	X(ZOMBIE_REPLACED, "one taken for dead worked on beside the new one")
+	X(ZOMBIE_REPLACED, "one taken for dead worked on beside the new one")                      \
+	X(MISLED, "one lost that alone was told of another's loss")                                \
+	X(MISLED_BEGAN, "and had taken over from it")                                              \
+	X(UNTOLD, "a replica waited until it was told of a loss")
 
 enum replica_situation {
 #define SITUATION(name, text) REPLICA_##name,
@@ -113,11 +116,13 @@ struct replica_node {
 	uint64_t boots[WIRE_PORTS_MAX];
 	struct rte_mempool *packets;
 	uint32_t place;
-	bool anew;      // in the place of a lost one
-	bool dead;      // steps no more
-	bool lost;      // is taken for dead
-	bool heeds;     // if so, what it hears of others
-	uint32_t eager; // of a thousand turns it takes
+	bool anew;          // in the place of a lost one
+	bool dead;          // steps no more
+	bool lost;          // is taken for dead
+	bool heeds;         // if so, what it hears of others
+	bool misled;        // it alone was told that `misled_of` is lost, which lives
+	uint32_t misled_of; // a place
+	uint32_t eager;     // of a thousand turns it takes
 	int64_t paused_until_ns;
 	// By place:
 	struct replica_news news[REPLICA_PLACES_MAX];
@@ -141,7 +146,8 @@ struct replica_world {
 	uint32_t node_count;
 	struct replica_node nodes[REPLICA_NODES_MAX];
 	struct replica_repair repair;
-	uint64_t incarnation; // the latest of all
+	uint64_t incarnation;    // the latest of all
+	int64_t misled_until_ns; // when the misled one is lost; 0: there is none
 	bool short_logs;
 	uint32_t losses;
 	int64_t now_ns;

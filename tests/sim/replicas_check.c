@@ -32,6 +32,11 @@ static uint32_t primary_of(const struct replica_world *w, uint32_t task)
 	return planned(w, task)->standing == PLAN_REPLICA ? planned(w, task)->twin : task;
 }
 
+static bool is_misled(const struct replica_world *w, const struct task *t)
+{
+	return w->nodes[replica_node_of(w, t->id)].misled;
+}
+
 // ---- what was made
 
 // What counts of a sender's: what its owner has let go; what a replica makes of a log that it has.
@@ -114,6 +119,27 @@ static void check_taken(struct replica_world *w, const struct task *t)
 		expect(w,
 			replica_ledger_entry(&w->ledger, primary_of(w, t->id), *taken,
 				entry_of(&t->log, *taken)));
+}
+
+// How much of its log was streamed before its worker was told what is not so.
+static void note_streamed(struct replica_world *w, const struct task *t)
+{
+	const struct replica_node *node = &w->nodes[replica_node_of(w, t->id)];
+	if (!node->misled ||
+		!told_losses_have(t->replica.told, node->misled_of * w->node_workers,
+			node->successors[node->misled_of]))
+		w->ledger.tasks[t->id].streamed = t->replica.streamed;
+}
+
+// What is behind may rest on what was made in place of one that lives.
+static void check_told(struct replica_world *w, const struct task *t)
+{
+	const struct replica_node *node = &w->nodes[replica_node_of(w, t->id)];
+	uint32_t twin = planned(w, t->id)->twin;
+	const struct replica_node *owner = &w->nodes[replica_node_of(w, twin)];
+	if (owner->misled && !node->begun[owner->misled_of] &&
+		w->ledger.tasks[t->id].taken > w->ledger.tasks[twin].streamed)
+		replica_violate(w, "a replica has log of one that was told of more losses than it");
 }
 
 // With log enough to obey and room for what it makes, a source's replica obeys more than one entry
@@ -287,11 +313,20 @@ static uint32_t in_receiver(const struct replica_world *w, const struct channel 
 	return r->burst_count - r->burst_at + r->return_count + (r->frame != NULL);
 }
 
+// Of the log that an instance on the same node obeys.
+static uint32_t in_replica(const struct replica_world *w, const struct channel *channel)
+{
+	const struct plan_channel *p = &w->planned.plan.channels[channel->config.id];
+	const struct replica *r =
+		&w->nodes[replica_node_of(w, p->from)].engine->tasks[p->to].replica;
+	return p->schema == NULL && r->in == channel && r->untold != NULL;
+}
+
 static void check_credit(struct replica_world *w, const struct channel *c,
 	const struct credit *credit)
 {
 	uint32_t there = credit->count + credit->control_count + rte_ring_count(c->forward) +
-		rte_ring_count(c->back) + in_outlet(w, c) + in_receiver(w, c);
+		rte_ring_count(c->back) + in_outlet(w, c) + in_receiver(w, c) + in_replica(w, c);
 	if (there != c->config.frames + CHANNEL_CONTROL_FRAMES)
 		replica_violate(w, "credit was lost or made: a channel's mbufs are not all there");
 }
@@ -304,7 +339,7 @@ static void check_slowly(struct replica_world *w, const struct task *t)
 		const struct sender *s = &t->exchange.senders[i];
 		for (uint32_t f = 0; f < s->follower_count; f++)
 			check_credit(w, s->followers[f].channel, &s->followers[f].credit);
-		if (s->follower_count != 0 && has_whole_place)
+		if (s->follower_count != 0 && has_whole_place && !is_misled(w, t))
 			check_kept(w, s);
 	}
 	if (planned(w, t->id)->standing != PLAN_SINGLE)
@@ -319,6 +354,7 @@ static void see(struct replica_world *w, const struct task *t)
 	bool twin_lost = node->begun[twin_place(w, t->id)];
 	w->seen[REPLICA_NOT_ALONE] +=
 		t->replica.role == REPLICA_OWNER && twin_lost && t->replica.release_count != 0;
+	w->seen[REPLICA_UNTOLD] += t->replica.untold != NULL;
 	w->seen[REPLICA_LOG_FULL] += t->replica.role == REPLICA_OWNER && t->blocked &&
 		order_log_room(&t->log) <= TASK_STEP_FRAMES;
 }
@@ -352,6 +388,13 @@ static void see_state(struct replica_world *w, const struct task *t)
 	w->seen[REPLICA_FED_FINISHED] += t->outcome == TASK_FINISHED;
 }
 
+// Of one that was misled only what others may have counts: what it lets go as an owner whose log is
+// held.
+static bool may_differ(const struct replica_world *w, const struct task *t)
+{
+	return is_misled(w, t) && t->replica.role != REPLICA_OWNER;
+}
+
 static void check_task(struct replica_world *w, const struct task *t, bool slowly)
 {
 	struct ledger_task *l = &w->ledger.tasks[t->id];
@@ -361,20 +404,25 @@ static void check_task(struct replica_world *w, const struct task *t, bool slowl
 		see_takeover(w, t);
 	if (l->stepped && role == REPLICA_FOLLOWS && l->role == REPLICA_WAITS)
 		l->taken = t->log.first; // as its state says
-	if (role == REPLICA_FOLLOWS)
+	if (role == REPLICA_FOLLOWS) {
 		check_taken(w, t);
+		check_told(w, t);
+	}
 	see_state(w, t);
 	if (t->source && t->replica.role == REPLICA_FOLLOWS)
 		check_keeps_up(w, t);
 	for (uint32_t i = 0; i < t->exchange.sender_count; i++)
-		if (t->exchange.senders[i].follower_count != 0 && role != REPLICA_WAITS)
+		if (t->exchange.senders[i].follower_count != 0 && role != REPLICA_WAITS &&
+			!may_differ(w, t))
 			check_made(w, t, i);
 	if (role == REPLICA_OWNER || (role == REPLICA_FEEDS && t->replica.feed.stage >= FEED_STATE))
 		check_streamed(w, t);
 	if (role != REPLICA_OWNER || (l->stepped && l->role != REPLICA_OWNER))
 		forget_release(l, &t->exchange);
-	if (role == REPLICA_OWNER)
+	if (role == REPLICA_OWNER) {
+		note_streamed(w, t);
 		check_release(w, t);
+	}
 	if (standing != PLAN_SINGLE) {
 		check_role(w, t);
 		see(w, t);
@@ -418,7 +466,7 @@ void replica_check_step(struct replica_world *w, uint32_t node, uint32_t worker)
 	see_admissions(w, stepped);
 	for (uint32_t i = 0; i < stepped->task_count; i++)
 		check_task(w, stepped->tasks[i], slowly);
-	for (uint32_t i = 0; i < stepped->task_count; i++)
+	for (uint32_t i = 0; i < stepped->task_count && !w->nodes[node].misled; i++)
 		for (uint32_t r = 0; r < stepped->tasks[i]->input_count; r++)
 			check_receiver(w, stepped->tasks[i], r);
 	for (uint32_t i = 0; i < stepped->task_count; i++)

@@ -247,6 +247,37 @@ static bool is_time(struct replica_world *w)
 	return w->now_ns >= f->lose_at_ns;
 }
 
+// An older leader tells it alone that another is lost, and goes; then it goes as well, unheard. The
+// other never is.
+static bool mislead(struct replica_world *w, uint32_t place)
+{
+	struct replica_node *node = &w->nodes[w->holders[place]];
+	const struct workload_cover *cover = &w->covers[place];
+	struct random *r = &w->random;
+	if (w->repair.active || !w->whole[place] || cover->by_count == 0 || !random_chance(r, 300))
+		return false;
+	node->lost = node->misled = node->heeds = true;
+	node->misled_of = cover->by[random_in(r, 0, cover->by_count - 1)];
+	node->news[node->misled_of].begin_ns = w->now_ns;
+	w->misled_until_ns = w->now_ns + (int64_t)random_in(r, 1, 40ull * MS >> random_in(r, 0, 8));
+	return true;
+}
+
+static void lose_misled(struct replica_world *w)
+{
+	uint32_t n = 0;
+	bool began = false;
+	while (!w->nodes[n].misled || w->holders[w->nodes[n].place] != n ||
+		!w->whole[w->nodes[n].place])
+		n++;
+	for (uint32_t p = 0; p < w->place_count; p++)
+		began |= w->nodes[n].begun[p] && w->whole[p];
+	w->seen[REPLICA_MISLED]++;
+	w->seen[REPLICA_MISLED_BEGAN] += began;
+	w->misled_until_ns = 0;
+	lose(w, w->nodes[n].place);
+}
+
 // From microseconds to milliseconds, each magnitude as likely as another.
 static int64_t soon(struct random *r)
 {
@@ -256,7 +287,9 @@ static int64_t soon(struct random *r)
 static void maybe_lose(struct replica_world *w)
 {
 	struct replica_faults *f = &w->faults;
-	if (!is_time(w))
+	if (w->misled_until_ns != 0 && w->now_ns >= w->misled_until_ns)
+		lose_misled(w);
+	if (w->misled_until_ns != 0 || !is_time(w))
 		return;
 	uint32_t first = (uint32_t)random_in(&w->random, 0, w->place_count - 1), i = 0;
 	while (i < w->place_count && !can_lose(w, (first + i) % w->place_count))
@@ -268,7 +301,8 @@ static void maybe_lose(struct replica_world *w)
 	}
 	if (f->cut_over && w->now_ns < f->end_ns)
 		cut(w);
-	lose(w, (first + i) % w->place_count);
+	if (!mislead(w, (first + i) % w->place_count))
+		lose(w, (first + i) % w->place_count);
 	f->lose_at_ns = w->now_ns +
 		(w->losses < f->losses && f->when[w->losses] == LOSE_DURING
 				? soon(&w->random)

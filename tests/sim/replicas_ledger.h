@@ -33,6 +33,7 @@ struct ledger_note {
 struct ledger_task {
 	uint64_t *positions;       // by sender, in retention
 	uint64_t taken;            // replica: entries of the stream that it took
+	uint64_t streamed;         // owner: entries streamed before it was misled
 	uint64_t *incarnations;    // by input, that it expects
 	uint64_t *released;        // by sender
 	struct ledger_note *notes; // owner: of what has not left yet

@@ -1,5 +1,7 @@
 // A lost place is given to a new node, while the job runs: who hears of what when, in the order
 // that the controller keeps (docs/replicas.md, "A new replica").
+#include <string.h>
+
 #include "tests/sim/replicas.h"
 
 enum { MS = 1000000 };
@@ -69,8 +71,10 @@ static void begin(struct replica_world *w, uint32_t place)
 		replica_violate(w, "a new node cannot be built");
 		return;
 	}
-	for (uint32_t p = 0; p < w->place_count; p++)
-		w->nodes[r->node].successors[p] = r->successors[p];
+	for (uint32_t n = 0; n < r->node; n++)
+		if (replica_lives(w, n))
+			memcpy(w->nodes[r->node].successors, w->nodes[n].successors,
+				sizeof(w->nodes[n].successors));
 	w->nodes[r->node].paused_until_ns = soon(w, 5);
 	tell_lost(w);
 	uint64_t most_ms = random_chance(&w->random, 200) ? 50 : random_in(&w->random, 1, 5);
@@ -90,8 +94,6 @@ static void admit(struct replica_world *w, struct replica_node *node)
 		node->peers[first + i] = r->node * w->node_workers + i;
 		node->boots[first + i] = r->boot;
 	}
-	for (uint32_t p = 0; p < w->place_count; p++)
-		node->successors[p] = r->successors[p];
 	engine_admit(node->engine, first, w->node_workers);
 	node->begun[r->place] = node->alone[r->place] = false;
 	node->admits[r->place] = true;
@@ -163,12 +165,16 @@ void replica_repair_give_up(struct replica_world *w)
 	w->faults.repair_at_ns = soon(w, 20);
 }
 
-// Written: it counts as any other.
+// Written: it counts as any other, and all that are not lost have new successors.
 static void become_whole(struct replica_world *w)
 {
 	struct replica_repair *r = &w->repair;
 	r->active = false;
 	w->whole[r->place] = true;
+	for (uint32_t n = 0; n < w->node_count; n++)
+		for (uint32_t p = 0; p < w->place_count && replica_lives(w, n); p++)
+			if (w->whole[p])
+				w->nodes[n].successors[p] = r->successors[p];
 	w->faults.repair_at_ns = soon(w, 20);
 	w->seen[REPLICA_WHOLE]++;
 }
@@ -213,6 +219,8 @@ void replica_repair_round(struct replica_world *w)
 		go_on(w);
 		return;
 	}
+	if (w->misled_until_ns != 0)
+		return;
 	uint32_t place = w->faults.repairs == 0 || w->now_ns < w->faults.repair_at_ns
 		? PLAN_NONE
 		: lost_place(w);

@@ -140,6 +140,24 @@ static void test_a_state_goes_with_a_log(void **state)
 	assert_false(frame_is_mark(FRAME_STATE));
 }
 
+// So does what was told of losses.
+static void test_losses_go_with_a_log(void **state)
+{
+	alignas(8) uint8_t bytes[FRAME_HEADER_BYTES + 2 * FRAME_LOSS_BYTES] = {0};
+	struct frame_header *h = (struct frame_header *)bytes;
+	struct frame_expect with = {.log = true};
+	*h = (struct frame_header){.version = FRAME_VERSION,
+		.type = FRAME_LOSSES,
+		.length = sizeof(bytes),
+		.item_count = 2};
+	assert_int_equal(frame_check(bytes, sizeof(bytes), &with), WEIR_DROP_COUNT);
+	h->item_count = 1;
+	assert_int_equal(frame_check(bytes, sizeof(bytes), &with), WEIR_DROP_FRAME_SIZE);
+	with.log = false;
+	assert_int_equal(frame_check(bytes, sizeof(bytes), &with), WEIR_DROP_FRAME_VERSION);
+	assert_false(frame_is_mark(FRAME_LOSSES));
+}
+
 // Runs of records: of one length, and ones that only the first lengths or the sum make seem so.
 static void test_counting_records_of_equal_and_other_lengths(void **state)
 {
@@ -213,6 +231,7 @@ int main(void)
 		cmocka_unit_test(test_any_shorter_frame_is_refused),
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_a_state_goes_with_a_log),
+		cmocka_unit_test(test_losses_go_with_a_log),
 		cmocka_unit_test(test_counting_records_stays_inside),
 		cmocka_unit_test(test_counting_records_of_equal_and_other_lengths),
 		cmocka_unit_test(test_the_checksum_is_crc32c_in_bursts_too),

@@ -51,6 +51,7 @@ static int set_up(void **state)
 	f->task.replica.replicated = true;
 	f->task.replica.role = REPLICA_OWNER;
 	f->task.replica.twin_worker = OTHER;
+	f->task.replica.told = &f->worker.worker.told;
 	f->of_worker = &f->task;
 	f->worker.worker.tasks = &f->of_worker;
 	f->worker.worker.task_count = 1;
@@ -97,6 +98,31 @@ static void an_owner_waits_until_it_may_do_without(void **state)
 	lose(f, false); // told twice
 	look(f);
 	assert_int_equal(role(f), REPLICA_ALONE);
+}
+
+// Each loss is one once, and one of those that others may not be told of unless it was written.
+static void a_loss_is_noted_once(void **state)
+{
+	struct fixture *f = *state;
+	const struct told_losses *told = &f->worker.worker.told;
+	lose(f, false);
+	assert_false(told_losses_have(told, OTHER, 100));
+	look(f);
+	assert_true(told_losses_have(told, OTHER, 100));
+	assert_false(told_losses_have(told, OTHER, 101));
+	assert_false(told_losses_have(told, OWN, 100));
+	lose(f, true);
+	look(f);
+	assert_int_equal(told->count, 1);
+}
+
+static void a_loss_that_was_written_is_none_of_those(void **state)
+{
+	struct fixture *f = *state;
+	lose(f, true);
+	look(f);
+	assert_true(told_losses_have(&f->worker.worker.told, OTHER, 100));
+	assert_int_equal(f->worker.worker.told.count, 0);
 }
 
 // Nobody is admitted before all is done that the loss asked for.
@@ -292,6 +318,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LOSSES_TEST(an_owner_waits_until_it_may_do_without),
+		LOSSES_TEST(a_loss_is_noted_once),
+		LOSSES_TEST(a_loss_that_was_written_is_none_of_those),
 		LOSSES_TEST(an_admission_waits_for_that),
 		LOSSES_TEST(its_boot_is_the_later_of_both_ends),
 		LOSSES_TEST(a_loss_and_an_admission_seen_together),
