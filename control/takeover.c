@@ -8,7 +8,7 @@
 // A place that is lost may be given to another node: repair.c. Until that is written it is lost.
 //
 // Whoever was told by an older leader knows more than the record does: what parts list as lost is
-// lost, and of one that dies unheard it is not known for whom it had begun.
+// lost. What one that dies unheard had begun goes with it, unless one that lives lists it, too.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,66 +230,23 @@ static bool is_covered(const struct job_entry *job, uint32_t index, char *why)
 	return true;
 }
 
-// Whether nobody else has the other instances of either's tasks.
-static bool is_pair(const Weir__JobRecord *record, uint32_t index)
-{
-	const Weir__Cover *cover = record->covers[index];
-	if (cover->n_by != 1)
-		return false;
-	const Weir__Cover *other = record->covers[cover->by[0]];
-	return other->n_by == 1 && other->by[0] == index;
-}
-
-enum knowledge { KNOWN, KNOWN_LATER, UNKNOWN };
-
-// Of one of a pair the rest can tell, once all were heard: they take what comes under a successor's
-// incarnation only if they were told of the loss, and what else it has to say waits for the write.
-static enum knowledge others_know(const struct job_entry *job, uint32_t index)
-{
-	enum knowledge knowledge = KNOWN;
-	if (!is_pair(job->record, index))
-		return UNKNOWN;
-	for (uint32_t i = 0; i < job->record->n_participants; i++) {
-		const struct standing *other = &job->standings[i];
-		if (i == index || other->lost || other->heard)
-			continue;
-		if (other->gone)
-			return UNKNOWN;
-		knowledge = KNOWN_LATER;
-	}
-	return knowledge;
-}
-
-// Whether its first report in this term is still to come.
-static bool may_tell(const struct job_entry *job, uint32_t index)
-{
-	const struct node *node = job->nodes[index];
-	if (!node || node->record->incarnation != job->record->participants[index]->incarnation)
-		return false;
-	return node->state == NODE_UNKNOWN || node->state == NODE_JOINING ||
-		(node->state == NODE_ALIVE &&
-			node_part(job->nodes[index], job->record->id, job->record->incarnation));
-}
-
-// Whether it had begun in place of a living one, which would then have to be given up as well. One
-// that was heard in this term has told, and one that lives will. Nobody was told anything before
-// the job came to run, and when all are at their end there is nothing left to differ in.
-static enum knowledge knows_begun(const struct job_entry *job, uint32_t index)
+// Whether it is known for whom it had begun: a living one, which would then have to be given up as
+// well. One that was heard in this term has told. Of another the rest can tell, once all of them
+// were heard who may still be: they take nothing that rests on a loss before they are told of it
+// and list it (docs/protocol.md, rule G5). Nobody was told anything before the job came to run, and
+// when all are at their end there is nothing left to differ in.
+static bool is_known(const struct job_entry *job, uint32_t index)
 {
 	const Weir__JobRecord *record = job->record;
+	bool known = true;
 	if (job->standings[index].heard || record->covers[index]->n_by == 0 || job->first_leader ||
 		record->state == WEIR__JOB_STATE__JOB_PUBLISHING)
-		return KNOWN;
-	enum knowledge knowledge = others_know(job, index);
-	return knowledge == UNKNOWN && may_tell(job, index) ? KNOWN_LATER : knowledge;
-}
-
-static void say_unknown(const struct job_entry *job, uint32_t index, char *why)
-{
-	snprintf(why, MESSAGE_TEXT_MAX,
-		"node %.96s %s; as the leader has changed, it is not known for whom it had taken "
-		"over",
-		name_of(job, index), job->standings[index].why);
+		return true;
+	for (uint32_t i = 0; i < record->n_participants && known; i++) {
+		const struct standing *other = &job->standings[i];
+		known = i == index || other->lost || other->gone || other->heard;
+	}
+	return known;
 }
 
 // Returns false if the job cannot do without it.
@@ -298,18 +255,11 @@ static bool weigh(struct job_entry *job, uint32_t index, char *why, bool *ret_sp
 	*ret_spared = false;
 	if (!is_covered(job, index, why))
 		return false;
-	switch (knows_begun(job, index)) {
-	case KNOWN:
-		*ret_spared = true;
-		return true;
-	case KNOWN_LATER:
+	*ret_spared = is_known(job, index);
+	if (!*ret_spared)
 		snprintf(job->waiting, sizeof(job->waiting),
 			"what is known of node %.96s, which is given up", name_of(job, index));
-		return true;
-	default:
-		say_unknown(job, index, why);
-		return false;
-	}
+	return true;
 }
 
 static void give_up(struct controller *c, struct job_entry *job, uint32_t index)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Leaders and etcd that go under running jobs: usage: test_leaders.py BUILD SOURCE af_packet|…
 
-Two controllers on a real etcd. A job's output is what `weir run` gives on one worker, to the byte,
-or the job fails as docs/cluster.md says. Environment: ROUNDS (2) deaths of leader and node together
+Two controllers on a real etcd. A job's output is what `weir run` gives on one worker, to the byte.
+Environment: ROUNDS (2) deaths of leader and node together
 in each test, SEED (1) of their times, AWAY (6) seconds that etcd is stopped.
 """
 
@@ -17,7 +17,6 @@ from etcd_case import EtcdCase
 
 ROUNDS, SEED, AWAY = (int(os.environ.get(name, default))
                       for name, default in (("ROUNDS", 2), ("SEED", 1), ("AWAY", 6)))
-UNDECIDABLE = "it is not known for whom it had taken over"
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -44,36 +43,28 @@ class Leaders(EtcdCase):
             (self.start_controller if name in "xy" else self.start_node)(name)
 
     def round(self, names, number, chance):
-        """Returns the job's last state."""
         out = f"out-{number}"
         job = self.begin("q5", out, RECOVERY, seconds=3)
         leader = self.leader()
         order = self.kill_both(leader, chance.choice(names), chance)
         ended = self.await_end(job)
         print(f"killed {order}: {ended['state']} {ended.get('error', '')}", flush=True)
-        if ended["state"] == "finished":
-            self.expect_rows("q5", out)
-        else:
-            self.assertFalse(os.path.exists(self.path(out)))
+        self.assertEqual(ended["state"], "finished", ended.get("error", "") + self.logs())
+        self.expect_rows("q5", out)
         self.revive(*order)
         self.await_nodes(names)
-        return ended
 
     def test_leader_and_node_of_a_pair_die(self):
         self.cluster("ab")
         chance = random.Random(SEED)
         for number in range(ROUNDS):
-            ended = self.round("ab", number, chance)
-            self.assertEqual(ended["state"], "finished", ended.get("error", "") + self.logs())
+            self.round("ab", number, chance)
 
     def test_leader_and_node_of_a_cycle_die(self):
         self.cluster("abc")
         chance = random.Random(SEED)
         for number in range(ROUNDS):
-            ended = self.round("abc", number, chance)
-            if ended["state"] != "finished":
-                self.assertEqual(ended["state"], "failed", self.logs())
-                self.assertIn(UNDECIDABLE, ended["error"], self.logs())
+            self.round("abc", number, chance)
         self.expect_same("q0", "next")
 
     # ---- etcd

@@ -141,8 +141,7 @@ byte truth[ITEMS];    /* what was consumed, whoever did */
 
 #define GONE(l) ((le[l].gone | le[l].listed) & ~le[l].lost)
 #define UNHEARD(l, p) (ALL & ~BIT(p) & ~le[l].lost & ~le[l].heard)
-#define KNOWN(l, p) (HAS(le[l].heard, p) || UNHEARD(l, p) == 0)
-#define UNKNOWN(l, p) (!HAS(le[l].heard, p) && HAS(le[l].gone, p) && (UNHEARD(l, p) & gone) != 0)
+#define KNOWN(l, p) (HAS(le[l].heard, p) || (UNHEARD(l, p) & ~gone) == 0)
 #ifdef LOSS_DURING_REPAIR_IGNORED
 #define WITHOUT(l) ((le[l].lost & ~HIDDEN(l)) | gone)
 #define SPEAKS(l, n) (HOLDS(l, n) || IN_REPAIR(l) && (n) == le[l].spare)
@@ -186,8 +185,6 @@ inline look(l)
 		if
 		:: !HAS(gone, i) || UNDECIDED(l, i)
 		:: HAS(gone, i) && !UNDECIDED(l, i) && HAS(WITHOUT(l), TWIN(i)) -> le[l].failing = 1
-		:: HAS(gone, i) && !UNDECIDED(l, i) && !HAS(WITHOUT(l), TWIN(i)) && UNKNOWN(l, i) ->
-			le[l].failing = 1
 		:: HAS(gone, i) && !UNDECIDED(l, i) && !HAS(WITHOUT(l), TWIN(i)) && KNOWN(l, i) ->
 			le[l].lost = le[l].lost | BIT(i)
 		:: else /* known later */

@@ -117,13 +117,13 @@ struct shadow *shadow_prepare(struct cluster *c, const struct workload_request *
 	return s;
 }
 
-// Whether anybody may have taken what one says that has begun. Others take it only if they know of
-// the loss; but where it feeds tasks that others follow, it leaves with what those say.
+// Whether anybody may have taken what rests on what one has begun, and goes on: others take it only
+// once they were told of the loss as well.
 static bool is_observed(const struct shadow *s, uint32_t owner, uint32_t follower)
 {
-	bool observed = shape_of(s->job) == SHAPE_CYCLE && s->count > 2;
+	bool observed = false;
 	for (uint32_t i = 0; i < s->count && !observed; i++)
-		observed = s->told[i][owner] && i != follower;
+		observed = s->told[i][owner] && i != follower && !s->given_up[s->processes[i]];
 	return observed;
 }
 
@@ -318,20 +318,14 @@ static bool is_outlived(const struct shadow *s, const bool *lost)
 	return good;
 }
 
-// No job fails that goes on without all who may have died. Where the leader has changed, the new
-// one may not know for whom a dead one had begun; of a pair the others can tell.
+// No job fails that goes on without all who may have died, whoever leads.
 static void check_failure(struct cluster *c, const struct shadow *s, const Weir__JobRecord *was,
 	const Weir__JobRecord *is)
 {
 	bool lost[NODES_MAX];
-	uint32_t gone = 0;
-	for (uint32_t i = 0; i < s->count; i++) {
+	for (uint32_t i = 0; i < s->count; i++)
 		lost[i] = was->participants[i]->lost || is_disturbed(c, s, i);
-		gone += lost[i] && !was->participants[i]->lost;
-	}
-	bool pairs = shape_of(s->job) == SHAPE_PAIRS || s->count == 2;
-	bool known = s->term == is->term || gone == 0 || (pairs && gone == 1);
-	if (replica_of(s->job, s->count, 0) != NO_REPLICA && known && is_outlived(s, lost))
+	if (replica_of(s->job, s->count, 0) != NO_REPLICA && is_outlived(s, lost))
 		cluster_violate(c, "job %s failed, and had replicas: %s", is->id, is->error);
 }
 
