@@ -35,11 +35,15 @@
 #ifdef CYCLE
 #define TWO_TASKS
 #define NODES 3
+#ifndef NODE_OF
 #define NODE_OF(r) ((r) == 0 -> C : A) /* of receiver 0 and 1 */
+#endif
 #define BY(n) (ALL & ~BIT(n))          /* who has its other instances */
 #else
 #define NODES 4
+#ifndef NODE_OF
 #define NODE_OF(r) ((r) + C)
+#endif
 #define BY(n) BIT((n) ^ 1)
 #endif
 #define ALL (BIT(NODES) - 1)
@@ -459,8 +463,10 @@ inline follow(r, value)
 	if
 #ifdef CYCLE
 	:: NODE_OF(r) == REPLICA(LAST) -> own[re[r].last] = value; re[r].last++
+#else
+	:: NODE_OF(r) == REPLICA(LAST) && ALONE(LAST) -> re[r].last++ /* it goes with it */
 #endif
-	:: NODE_OF(r) != REPLICA(LAST) ->
+	:: else ->
 		assert(!ALONE(LAST)); /* nobody else sees a successor of one that does without */
 		consume(r, value)
 	fi

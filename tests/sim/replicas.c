@@ -8,6 +8,7 @@
 #include "control/replicas.h"
 #include "control/spread.h"
 #include "numa/assert.h"
+#include "tests/sim/trace.h"
 
 enum { WINDOW = 64, ROUND_NS_MAX = 100000 };
 enum { PACKET_BYTES = WIRE_PACKET_MAX, SECOND_NS = 1000000000 };
@@ -204,6 +205,7 @@ bool replica_world_create(struct replica_world *w, const struct scenario *scenar
 	}
 	if (!scenario->timed)
 		replica_faults_draw(w);
+	replicas_trace_begin(w);
 	return true;
 }
 
@@ -251,6 +253,7 @@ static uint32_t step_worker(struct replica_world *w, uint32_t n, uint32_t index)
 	if (random_chance(&w->random, node->eager)) {
 		replica_shuffle(&w->random, worker);
 		work += worker_step(worker, w->now_ns);
+		replicas_trace_step(w, n, index);
 		if (w->holders[node->place] == n)
 			replica_check_step(w, n, index);
 	}
@@ -275,6 +278,7 @@ static void step_node(struct replica_world *w, uint32_t n)
 		return;
 	replica_faults_hear(w, n);
 	replica_repair_hear(w, n);
+	replicas_trace_round(w);
 	for (uint32_t i = 0; i < w->node_workers && !w->violated; i++)
 		work += step_worker(w, n, (uint32_t)random_in(&w->random, 0, w->node_workers - 1));
 	if (node->lost && work != 0 && is_known_lost(w, n))
@@ -310,6 +314,7 @@ void replica_world_run(struct replica_world *w)
 			step_node(w, (uint32_t)random_in(&w->random, 0, w->node_count - 1));
 		replica_faults_round(w);
 		replica_repair_round(w);
+		replicas_trace_round(w);
 		if (w->scenario->interrupt_ns != 0 && w->now_ns >= w->scenario->interrupt_ns)
 			for (uint32_t n = 0; n < w->node_count; n++)
 				engine_interrupt(w->nodes[n].engine);
@@ -383,6 +388,7 @@ static void destroy_node(struct replica_world *w, uint32_t n)
 
 void replica_world_destroy(struct replica_world *w)
 {
+	replicas_trace_end(w);
 	for (uint32_t n = 0; n < w->node_count; n++)
 		destroy_node(w, n);
 	wire_destroy(&w->wire);

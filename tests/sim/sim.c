@@ -22,6 +22,7 @@
 #include "tests/sim/replicas.h"
 #include "tests/sim/scale.h"
 #include "tests/sim/takeover.h"
+#include "tests/sim/trace.h"
 #include "tests/sim/transport.h"
 #include "tests/sim/whole/whole.h"
 #include "tests/sim/world.h"
@@ -265,6 +266,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		setenv("WEIR_SMALL_PAGES", "1", 1);
 		takeover_create();
 		return 0;
+	case 'x':
+		trace_to(text);
+		return 0;
 	case 't':
 		o->run = transport_run_seed;
 		setenv("WEIR_SMALL_PAGES", "1", 1); // it fills its pools anew for every seed
@@ -295,6 +299,8 @@ int main(int argc, char **argv)
 		{"scale", 'l', NULL, 0,
 			"How far one leader goes, with the time that its steps took here", 0},
 		{"nodes", 'o', "N,…", 0, "With --scale: how many (default 10,100,1000)", 0},
+		{"trace", 'x', "FILE", 0,
+			"With --replicas or --cluster: append to FILE what happened", 0},
 		{"verbose", 'v', NULL, 0, "Say what every seed runs", 0},
 		{0},
 	};

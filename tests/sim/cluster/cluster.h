@@ -219,6 +219,19 @@ bool sim_work_runs(const struct process *p, const char *job); // its part is not
 // Whether its part, if there is one, gives all that the new holder of a place needs.
 bool sim_work_repaired(const struct process *p, const char *job, uint32_t place, uint64_t boot);
 
+// trace.c: events for tests/model/trace
+void cluster_trace_begin(const struct cluster *c);
+void cluster_trace_end(void);
+void cluster_trace_write(const struct cluster *c, const struct meta_put *put);
+void cluster_trace_step(const struct process *p); // of a controller
+struct cluster_trace_part {
+	const char *job;
+	uint32_t place;
+	uint64_t boot; // of the replica that it is, 0: of none
+};
+__attribute__((format(printf, 4, 5))) void cluster_trace_part(const struct process *p,
+	const struct cluster_trace_part *part, const char *event, const char *format, ...);
+
 // client.c
 void sim_client_start(struct process *p);
 void sim_client_step(struct process *p, bool quiet);

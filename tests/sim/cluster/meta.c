@@ -71,6 +71,7 @@ static void key_put(struct cluster *c, const struct meta_put *put, uint64_t leas
 	struct server *s = &c->server;
 	struct stored *found = (struct stored *)sim_meta_find(c, put->key);
 	ledger_write(c, found, put);
+	cluster_trace_write(c, put);
 	if (!put->value) {
 		if (found) {
 			free(found->value);

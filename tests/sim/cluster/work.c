@@ -1,6 +1,7 @@
 // The workload of the simulated world: parts that take their time, fail now and then, and do
 // nothing. What they do that shows outside is told to the ledger.
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,6 +185,12 @@ static void leave_out(uint32_t *list, uint32_t *count, uint32_t participant)
 	*count = kept;
 }
 
+// What a part was told, or did; the events of docs/protocol.md.
+#define TRACE(p, part, event, ...)                                                                 \
+	cluster_trace_part(p,                                                                      \
+		&(struct cluster_trace_part){(part)->job, (part)->self, (part)->repair}, event,    \
+		__VA_ARGS__)
+
 static void work_lose(struct workload *workload, struct workload_part *part, uint32_t lost,
 	uint64_t successor, bool alone)
 {
@@ -200,6 +207,8 @@ static void work_lose(struct workload *workload, struct workload_part *part, uin
 	part->owns[lost] |= replica_of(part->job, count, lost) == part->self;
 	part->owns[part->self] |= replica_of(part->job, count, part->self) == lost;
 	const struct shadow_loss loss = {part->self, part->repair, lost, successor, alone};
+	TRACE(p, part, alone ? "alone_told" : "loss_told", "place=%u successor=%" PRIx64, lost,
+		successor);
 	shadow_lose(p->cluster, part->shadow, &loss);
 	if (part->state >= WORKLOAD_PUBLISHING && owes(part))
 		publish(p, part);
@@ -217,20 +226,35 @@ static void work_admit(struct workload *workload, struct workload_part *part,
 		cluster_violate(p->cluster, "job %s: %s was told to %s %s out of order", part->job,
 			p->name, told->feed ? "feed" : "admit", told->as->node);
 	say(p, part, told->feed ? "feeds place" : "admits place", told->place);
+	TRACE(p, part, told->feed ? "feed_told" : "admission_told", "place=%u boot=%" PRIx64,
+		told->place, told->boot);
 	leave_out(part->lost, &part->lost_count, told->place);
 	*admission = (struct admission){told->boot, told->feed, soon(p, 1, told->feed ? 400 : 60)};
 }
 
 // It cannot be reached, or its retention is full.
-static void refuse(struct workload_part *part, uint32_t participant)
+static void refuse(struct process *p, struct workload_part *part, uint32_t participant)
 {
+	TRACE(p, part, "place_given_up", "place=%u", participant);
 	leave_out(part->admitted, &part->admitted_count, participant);
 	part->lost[part->lost_count++] = participant;
 }
 
-// Carry out what has had its time.  Returns when to look again.
-static int64_t admit(struct cluster *c, struct workload_part *part)
+static void carry_out(struct process *p, struct workload_part *part, uint32_t participant)
 {
+	const struct admission *admission = &part->admissions[participant];
+	TRACE(p, part, admission->feed ? "place_repaired" : "place_admitted",
+		"place=%u boot=%" PRIx64, participant, admission->boot);
+	if (admission->feed)
+		part->repaired[part->repaired_count++] = participant;
+	else
+		part->admitted[part->admitted_count++] = participant;
+}
+
+// Carry out what has had its time.  Returns when to look again.
+static int64_t admit(struct process *p, struct workload_part *part)
+{
+	struct cluster *c = p->cluster;
 	int64_t next_ns = INT64_MAX;
 	for (uint32_t i = 0; i < part->shadow->count; i++) {
 		struct admission *admission = &part->admissions[i];
@@ -241,11 +265,9 @@ static int64_t admit(struct cluster *c, struct workload_part *part)
 			continue;
 		}
 		if (c->faults && random_chance(&c->random, 30))
-			refuse(part, i);
-		else if (admission->feed)
-			part->repaired[part->repaired_count++] = i;
+			refuse(p, part, i);
 		else
-			part->admitted[part->admitted_count++] = i;
+			carry_out(p, part, i);
 		admission->until_ns = 0;
 	}
 	return next_ns;
@@ -321,7 +343,7 @@ static int64_t work_step(struct workload *workload, int64_t now_ns)
 			advance(w->process, part);
 		part->progress++;
 		part->starved_ns = starved_ns_of(w->process);
-		int64_t admit_ns = admit(w->process->cluster, part);
+		int64_t admit_ns = admit(w->process, part);
 		next_ns = part->until_ns < next_ns ? part->until_ns : next_ns;
 		next_ns = admit_ns < next_ns ? admit_ns : next_ns;
 	}

@@ -69,6 +69,7 @@ static void step(void *owner, void *argument)
 	if (p->controller) {
 		next_ns = controller_step(p->controller, now_ns, now_ns);
 		ledger_term(p->cluster, p);
+		cluster_trace_step(p);
 	} else if (p->agent) {
 		next_ns = agent_step(p->agent, now_ns);
 	}
@@ -392,6 +393,7 @@ bool cluster_run(struct cluster *c, uint64_t seed, bool verbose)
 	const char *why = NULL;
 	c->verbose = verbose;
 	create(c, seed);
+	cluster_trace_begin(c);
 	run_until(c, c->faults_ms * c->ms);
 	calm(c);
 	int64_t until_ns = c->time.now_ns + c->calm_ms * c->ms;
@@ -405,6 +407,7 @@ bool cluster_run(struct cluster *c, uint64_t seed, bool verbose)
 		"%u given up",
 		c->fault_count, c->ended_count, c->finished_count, c->taken_over, c->repaired,
 		c->given_up);
+	cluster_trace_end();
 	destroy(c);
 	return !c->violated;
 }

@@ -1,0 +1,1 @@
+"""Traces of the simulator held against the models; tests/model/check_traces runs it."""
