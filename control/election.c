@@ -63,7 +63,9 @@ static void load(struct controller *c)
 	registry_ask(c, ASK_LOAD, meta->ops->list(meta, ++c->request, "weir/", c->now_ns));
 }
 
-static void claim(struct controller *c)
+// With the revision of the key: 0 when nobody leads; its own, when this one finds that it leads and
+// does not know which of its writes are still under way. None of an older term can land after this.
+static void claim(struct controller *c, int64_t key_revision)
 {
 	struct meta *meta = c->config.meta;
 	Weir__LeaderRecord leader = WEIR__LEADER_RECORD__INIT;
@@ -74,7 +76,8 @@ static void claim(struct controller *c)
 	leader.boot = c->config.boot;
 	size_t bytes;
 	void *value = record_pack(&leader, &bytes);
-	const struct meta_compare compares[] = {{LEADER_KEY, 0}, {TERM_KEY, c->term_revision}};
+	const struct meta_compare compares[] = {
+		{LEADER_KEY, key_revision}, {TERM_KEY, c->term_revision}};
 	const struct meta_put puts[] = {
 		{LEADER_KEY, value, bytes, true}, {TERM_KEY, value, bytes, false}};
 	const struct meta_txn txn = {compares, 2, puts, 2};
@@ -100,8 +103,7 @@ static void resign(struct controller *c)
 // Everything that is known is read anew: another leader may have written since.
 static void begin(struct controller *c, uint64_t term, int64_t revision)
 {
-	if (c->term != term) // it may be the same, when the answer to a claim was lost
-		c->counter = 0;
+	c->counter = 0;
 	c->term = term;
 	c->seen_term = term;
 	c->leader_revision = revision;
@@ -122,6 +124,7 @@ void election_listed(struct controller *c, enum meta_outcome outcome,
 	const struct meta_entry *entries, uint32_t count)
 {
 	bool led = false;
+	int64_t own_revision = 0;
 	c->term_revision = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		Weir__LeaderRecord *leader = leader_record_read(entries[i].value, entries[i].bytes);
@@ -133,16 +136,16 @@ void election_listed(struct controller *c, enum meta_outcome outcome,
 		} else if (c->phase == PHASE_STANDBY) {
 			led = true;
 			text_set(&c->leader_address, leader->address);
-			if (leader->boot == c->config.boot && lease_holds(c) && !c->lease_lost)
-				begin(c, leader->term, entries[i].revision);
+			if (leader->boot == c->config.boot)
+				own_revision = entries[i].revision;
 		}
 		record_free(leader);
 	}
-	if (led || c->phase != PHASE_STANDBY)
+	if ((led && own_revision == 0) || c->phase != PHASE_STANDBY)
 		return;
 	text_set(&c->leader_address, "");
 	if (lease_holds(c) && !c->lease_lost && c->ask == ASK_NOTHING)
-		claim(c);
+		claim(c, own_revision);
 }
 
 void election_step(struct controller *c)

@@ -353,6 +353,24 @@ static void test_who_dies_under_the_first_leader_had_begun_for_nobody(void **sta
 	assert_int_equal(told(0, 2, false), 1);
 }
 
+// What it decides with what it then reads could be contradicted by that write.
+static void test_a_leader_bars_its_own_write_that_was_not_answered(void **state)
+{
+	run_job(3, true);
+	int64_t revision = key_of("weir/election/leader")->revision;
+	uint64_t term = controller_term(controller);
+	close_peer(peer_of(1));
+	step();
+	store.meta.events.lease(store.meta.events.owner, now_ns);
+	step();
+	answer_unknown(false); // it may land yet, if the leader's key is as it was
+	store.meta.events.lease(store.meta.events.owner, INT64_MAX);
+	settle();
+	assert_true(key_of("weir/election/leader")->revision > revision);
+	assert_true(controller_term(controller) > term);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,6 +394,7 @@ int main(void)
 		TEST(test_whose_output_others_published_is_lost),
 		TEST(test_one_that_cannot_be_spared_publishes_as_well),
 		TEST(test_who_dies_under_the_first_leader_had_begun_for_nobody),
+		TEST(test_a_leader_bars_its_own_write_that_was_not_answered),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
