@@ -137,8 +137,10 @@ static int start_workload(struct node_process *p)
 		.kinds = p->kinds};
 	if (background_create_thread("weir-builder", &work.background) < 0)
 		return fail(p, PROCESS_FAILED, "the thread that builds jobs did not start");
-	VERIFY(workload_engine_create(&work, &p->workload) == 0);
-	return PROCESS_DONE;
+	if (workload_engine_create(&work, &p->workload) == 0)
+		return PROCESS_DONE;
+	work.background->ops->destroy(work.background);
+	return fail(p, PROCESS_FAILED, "no memory for jobs");
 }
 
 static int start_workers(struct node_process *p)
