@@ -67,6 +67,13 @@ class Places:
         self.lost = set()
         view.hide(hidden)
 
+    def follow(self, events):
+        """As far as `take`, which each world has of its own, says that the model goes."""
+        for e in events:
+            if not self.take(e):
+                break
+        return self.view
+
     def give(self, event, place, node, values=()):
         """Returns whether the model still has a node for it."""
         if self.spares == len(SPARES):
@@ -109,12 +116,6 @@ class Nodes(Places):
         view.rows.append({**view.rows[0], "role0": OWNER, "role1": FOLLOWS})
         view.events.append("the beginning")
         view.values.update(role0=OWNER, role1=FOLLOWS)
-
-    def follow(self, events):
-        for e in events:
-            if not self.take(e):
-                break
-        return self.view
 
     def take(self, e):
         letter = self.letter_of.get(e.node)
@@ -201,12 +202,6 @@ class Cluster(Places):
         self.places = dict(zip(pair, (0, 1)))
         self.aside, self.terms = aside, [job.term]
         self.lost_places, self.repaired = set(), None
-
-    def follow(self, events):
-        for e in events:
-            if not self.take(e):
-                break
-        return self.view
 
     def take(self, e):
         if e.name == "leader_elected" and e.number("term") > self.terms[-1]:
