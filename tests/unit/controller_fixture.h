@@ -413,6 +413,34 @@ static uint32_t sent(uint32_t node, Weir__Message__BodyCase body)
 	return count;
 }
 
+static inline const Weir__Reply *ask(Weir__Request *request)
+{
+	Weir__Message message = WEIR__MESSAGE__INIT;
+	message.body_case = WEIR__MESSAGE__BODY_REQUEST;
+	message.request = request;
+	receive(CLIENT, &message);
+	step();
+	const Weir__Message *reply = bus.sent[bus.count - 1].message;
+	assert_int_equal(reply->body_case, WEIR__MESSAGE__BODY_REPLY);
+	return reply->reply;
+}
+
+static inline Weir__JobStatus *status(void)
+{
+	Weir__Request request = WEIR__REQUEST__INIT;
+	request.what_case = WEIR__REQUEST__WHAT_STATUS;
+	request.status = job;
+	return ask(&request)->jobs[0];
+}
+
+static inline uint32_t free_workers(uint32_t node)
+{
+	Weir__Request request = WEIR__REQUEST__INIT;
+	request.what_case = WEIR__REQUEST__WHAT_NODES;
+	request.nodes = true;
+	return ask(&request)->nodes[node]->free_workers;
+}
+
 static void send_submit(const char *text)
 {
 	Weir__Message message = WEIR__MESSAGE__INIT;

@@ -189,26 +189,6 @@ static inline uint32_t admits(uint32_t node, bool feed)
 	return count;
 }
 
-static inline const Weir__Reply *ask(Weir__Request *request)
-{
-	Weir__Message message = WEIR__MESSAGE__INIT;
-	message.body_case = WEIR__MESSAGE__BODY_REQUEST;
-	message.request = request;
-	receive(CLIENT, &message);
-	step();
-	const Weir__Message *reply = bus.sent[bus.count - 1].message;
-	assert_int_equal(reply->body_case, WEIR__MESSAGE__BODY_REPLY);
-	return reply->reply;
-}
-
-static inline Weir__JobStatus *status(void)
-{
-	Weir__Request request = WEIR__REQUEST__INIT;
-	request.what_case = WEIR__REQUEST__WHAT_STATUS;
-	request.status = job;
-	return ask(&request)->jobs[0];
-}
-
 // The others are told that the place is lost, as it was, and the record names nobody for it.
 static inline void assert_forgotten(void)
 {

@@ -162,19 +162,6 @@ static void test_another_process_is_not_waited_for(void **state)
 
 // ---- nodes that have done with a job
 
-static uint32_t free_workers(uint32_t node)
-{
-	Weir__Message message = WEIR__MESSAGE__INIT;
-	Weir__Request request = WEIR__REQUEST__INIT;
-	request.what_case = WEIR__REQUEST__WHAT_NODES;
-	request.nodes = true;
-	message.body_case = WEIR__MESSAGE__BODY_REQUEST;
-	message.request = &request;
-	receive(CLIENT, &message);
-	step();
-	return bus.sent[bus.count - 1].message->reply->nodes[node]->free_workers;
-}
-
 static void test_its_workers_are_taken_until_its_end_is_written(void **state)
 {
 	node_workers = 1;

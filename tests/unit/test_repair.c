@@ -270,23 +270,11 @@ static void test_status_says_that_none_is_made_near_the_end(void **state)
 static void test_its_workers_are_taken_until_it_is_given_up(void **state)
 {
 	repair_until(ADMITTED);
-	Weir__Message message = WEIR__MESSAGE__INIT;
-	Weir__Request request = WEIR__REQUEST__INIT;
-	request.what_case = WEIR__REQUEST__WHAT_NODES;
-	request.nodes = true;
-	message.body_case = WEIR__MESSAGE__BODY_REQUEST;
-	message.request = &request;
-	receive(CLIENT, &message);
-	step();
-	const Weir__Reply *reply = bus.sent[bus.count - 1].message->reply;
-	assert_int_equal(reply->nodes[SPARE]->free_workers, 0);
+	assert_int_equal(free_workers(SPARE), 0);
 	say_state(SPARE, WEIR__PART_STATE__PART_FAILED);
 	assert_given_up();
 	assert_int_equal(sent(SPARE, WEIR__MESSAGE__BODY_ABORT), 1);
-	receive(CLIENT, &message);
-	step();
-	reply = bus.sent[bus.count - 1].message->reply;
-	assert_int_equal(reply->nodes[SPARE]->free_workers, 1);
+	assert_int_equal(free_workers(SPARE), 1);
 }
 
 static void test_status_says_what_is_being_made(void **state)

@@ -36,17 +36,7 @@ static void test_a_death_is_told_in_the_same_step(void **state)
 
 static void assert_survives(const char *text)
 {
-	Weir__Message message = WEIR__MESSAGE__INIT;
-	Weir__Request request = WEIR__REQUEST__INIT;
-	request.what_case = WEIR__REQUEST__WHAT_STATUS;
-	request.status = job;
-	message.body_case = WEIR__MESSAGE__BODY_REQUEST;
-	message.request = &request;
-	receive(CLIENT, &message);
-	step();
-	const Weir__Message *reply = bus.sent[bus.count - 1].message;
-	assert_int_equal(reply->body_case, WEIR__MESSAGE__BODY_REPLY);
-	assert_string_equal(reply->reply->jobs[0]->survives, text);
+	assert_string_equal(status()->survives, text);
 }
 
 static void test_status_says_what_may_die(void **state)
