@@ -114,22 +114,30 @@ static void apply(Weir__JobRecord *record, uint32_t place)
 
 // ---- giving up
 
-static void give_up(struct controller *c, struct job_entry *job, const char *why)
+static void end(struct controller *c, struct job_entry *job, const char *why)
 {
 	struct repair *r = &job->repair;
-	bool longer = r->pause_ns > 0 && r->pause_ns < PAUSE_NS_MAX / 2;
-	r->pause_ns = r->pause_ns == 0 ? PAUSE_NS_MIN : longer ? 2 * r->pause_ns : PAUSE_NS_MAX;
-	r->again_ns = c->now_ns + r->pause_ns;
 	r->phase = REPAIR_ENDED;
 	snprintf(r->why, sizeof(r->why), "%.200s", why);
 	events_add(c, "job %.96s gets no new replica of what node %.48s did yet: %.80s",
 		job->record->id, job->record->participants[r->place]->node, r->why);
 }
 
+// What may go the same way the next time: that waits, each time longer.
+static void give_up(struct controller *c, struct job_entry *job, const char *why)
+{
+	struct repair *r = &job->repair;
+	bool longer = r->pause_ns > 0 && r->pause_ns < PAUSE_NS_MAX / 2;
+	r->pause_ns = r->pause_ns == 0 ? PAUSE_NS_MIN : longer ? 2 * r->pause_ns : PAUSE_NS_MAX;
+	r->again_ns = c->now_ns + r->pause_ns;
+	end(c, job, why);
+}
+
+// It came to its end by what it had no part in, so the next one waits no longer than it would have.
 void repair_lost(struct controller *c, struct job_entry *job)
 {
 	if (is_open(job))
-		give_up(c, job, "another node is lost");
+		end(c, job, "another node is lost");
 }
 
 void repair_change(struct controller *c, struct job_entry *job, Weir__JobState state)
@@ -151,7 +159,7 @@ static void take_up(struct controller *c, struct job_entry *job, const Weir__Par
 	r->place = place;
 	r->incarnation = p->repair->incarnation;
 	r->node_worker = p->repair->node_worker;
-	give_up(c, job, "the leader has changed");
+	end(c, job, "the leader has changed");
 }
 
 static void be_whole(struct controller *c, struct job_entry *job)

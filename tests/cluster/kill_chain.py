@@ -18,6 +18,7 @@ RACKS = {"a": "left", "b": "left", "c": "right", "d": "right"}
 PAIR = {"a": "left", "c": "right"}
 SECONDS = 120  # that one job is paced to take
 WHOLE, PATIENCE = "survives 1 rack", 150
+LONG = 10  # seconds until it survives again, of which the events are told
 GAPS = (0, 0.002, 0.01, 0.05, 0.3)  # seconds between two deaths that belong together
 
 cluster_case.JOBS["chain"] = ("examples/nexmark/q5.yaml",
@@ -73,6 +74,13 @@ class Chain:
     def is_lost(self, job):
         state = self.look(job)
         return state and self.struck.isdisjoint(self.holders(state))
+
+    def latest_events(self, seconds):
+        """What the leader says happened in so many seconds; one that is new knows of less."""
+        since_ns = (time.time() - seconds) * 1e9
+        events = json.loads(self.weir("events", "--json").stdout)["events"]
+        return "\n".join(f"  {(event['at_ns'] - since_ns) / 1e9:.1f} s: {event['text']}"
+                         for event in events if event["at_ns"] >= since_ns)
 
     # ---- what happens to it; each returns what it did
 
@@ -173,7 +181,10 @@ class Chain:
                 if self.processes[name].poll() is not None:
                     self.start_node(name)  # it found no memory, or no node's place in time
             state = self.await_whole(job)
-            print(f"{what}: {state['state']} {time.monotonic() - began:.1f} s later", flush=True)
+            took = time.monotonic() - began
+            print(f"{what}: {state['state']} {took:.1f} s later", flush=True)
+            if took > LONG:
+                print(self.latest_events(took), flush=True)
         return self.await_one(lambda: (ended := self.look(job)).get("state") in
                               cluster_case.ENDED and ended, "it does not end: ")
 

@@ -16,6 +16,13 @@ static void test_its_node_may_die_at_any_step(void **state)
 	}
 }
 
+static void drop_spares_part(void)
+{
+	models[SPARE].state = WEIR__PART_STATE__PART_NONE;
+	say(SPARE);
+	settle();
+}
+
 static void test_another_one_may_die_at_any_step(void **state)
 {
 	for (enum phase phase = CHOSEN; phase <= FED; phase++) {
@@ -34,6 +41,12 @@ static void test_another_one_may_die_at_any_step(void **state)
 		assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
 		assert_int_equal(sent(SPARE, WEIR__MESSAGE__BODY_ABORT),
 			phase == CHOSEN ? sent(SPARE, WEIR__MESSAGE__BODY_ABORT) : 1);
+		drop_spares_part();
+		say_lost(0, LOST);
+		say_lost(0, 3);
+		say_lost(2, LOST);
+		say_lost(2, 3);
+		assert_true(repair_boot() != 0); // the next one begins, no time has passed
 		record_free(before);
 		tear_down(NULL);
 		set_up(NULL);
@@ -74,23 +87,30 @@ static void test_while_it_is_written_that_it_is_whole_nobody_is_told_of_a_loss(v
 	}
 }
 
-static void test_a_new_leader_gives_it_up(void **state)
+static void test_a_new_leader_gives_it_up_and_begins_anew(void **state)
 {
 	for (enum phase phase = CHOSEN; phase <= FED; phase++) {
 		repair_until(phase);
+		uint64_t boot = repair_boot();
 		lose_leader();
 		forget_sent();
-		for (uint32_t i = 0; i <= SPARE; i++) {
+		for (uint32_t i = 0; i < SPARE; i++) {
 			Weir__Part part = model_part(i);
 			if (i != LOST)
-				join(i, phase == CHOSEN && i == SPARE ? NULL : &part);
-			if (i != LOST)
-				say(i);
-			settle();
+				join_and_report(i, &part);
 		}
 		assert_given_up();
 		assert_int_equal(admits(0, false) + admits(0, true), 0);
+		Weir__Part part = model_part(SPARE);
+		join(SPARE, phase == CHOSEN ? NULL : &part);
+		say(SPARE);
+		settle();
 		assert_int_equal(sent(SPARE, WEIR__MESSAGE__BODY_ABORT), phase != CHOSEN);
+		drop_spares_part();
+		for (uint32_t i = 0; i < SPARE; i++)
+			if (i != LOST)
+				say_lost(i, LOST);
+		assert_true(repair_boot() != 0 && repair_boot() != boot); // no time has passed
 		tear_down(NULL);
 		set_up(NULL);
 	}
@@ -286,7 +306,7 @@ int main(void)
 		TEST(test_another_one_may_die_at_any_step),
 		TEST(test_a_place_that_is_not_whole_saves_nobody),
 		TEST(test_while_it_is_written_that_it_is_whole_nobody_is_told_of_a_loss),
-		TEST(test_a_new_leader_gives_it_up),
+		TEST(test_a_new_leader_gives_it_up_and_begins_anew),
 		TEST(test_a_new_leader_finds_it_whole_or_gives_it_up),
 		TEST(test_an_unanswered_write_of_its_end_is_found_out),
 		TEST(test_one_that_cannot_feed_it_has_it_given_up),
