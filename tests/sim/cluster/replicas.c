@@ -365,18 +365,29 @@ static void check_whole(struct cluster *c, const struct shadow *s, const Weir__J
 				p->node, is->participants[i]->node);
 }
 
+// What one began that has no place any more has gone with it: as if it had not begun.
+static void forget_begun(struct shadow *s, uint32_t lost)
+{
+	bool told = false;
+	for (uint32_t i = 0; i < s->count && !told; i++)
+		told = s->told[i][lost];
+	if (!told)
+		s->under[lost] = 0;
+}
+
 static void be_whole(struct cluster *c, struct shadow *s, const Weir__JobRecord *is, uint32_t place)
 {
 	s->processes[place] = process_named(c, is->participants[place]->node);
 	s->given_up[s->processes[place]] = false;
 	s->boots[place] = s->boot;
 	s->failed[place] = false;
-	s->under[place] = 0;
 	for (uint32_t i = 0; i < s->count; i++) {
 		s->told[i][place] = s->alone[i][place] = false;
 		s->told[place][i] = s->alone[place][i] = s->told_new[i];
 		s->begun[i] &= !has_instance(s, i, place);
 	}
+	for (uint32_t i = 0; i < s->count; i++)
+		forget_begun(s, i);
 	c->repaired++;
 }
 
