@@ -12,6 +12,7 @@
 #include "control/workload.h"
 #include "numa/assert.h"
 #include "tests/sim/replicas.h"
+#include "tests/sim/takeover_rest.h"
 
 enum { US = 1000, MS = 1000 * US };
 // Before the death steps are charged for so long, that each worker may come to its own pace.
@@ -31,6 +32,10 @@ struct sample {
 
 struct samples {
 	atomic_uint count, seeds[LOADS];
+	// Of all seeds: what the rest took in each window with a death, and without; and seeds in
+	// which it was less than half in the longest one.
+	atomic_ullong rest[LOADS][REST_WINDOWS], undisturbed[LOADS][REST_WINDOWS];
+	atomic_uint bad[LOADS];
 	struct sample samples[SAMPLES_MAX];
 };
 
@@ -50,6 +55,8 @@ struct run {
 	int64_t clock_ns;              // what reading the clock twice takes
 	uint32_t lost, load;
 	struct watched watched[TASKS_MAX];
+	bool spared; // nothing dies
+	struct takeover_rest rest;
 };
 
 static int64_t cpu_ns(void)
@@ -205,7 +212,6 @@ static bool keep(struct run *r)
 		if (at < SAMPLES_MAX)
 			samples->samples[at] = r->watched[t].sample;
 	}
-	atomic_fetch_add(&samples->seeds[r->load], 1);
 	return good;
 }
 
@@ -214,9 +220,12 @@ static bool keep(struct run *r)
 static void run_until(struct run *r, int64_t until_ns, bool charged)
 {
 	for (uint32_t next; (next = next_worker(r)) != PLAN_NONE && r->at_ns[next] < until_ns;) {
+		if (r->heard_ns != 0)
+			rest_look(&r->rest, &r->world, r->at_ns[next]);
 		int64_t took = step(r, next);
 		r->at_ns[next] += charged ? took : COARSE_NS;
-		if (r->heard_ns != 0 && watch(r, r->at_ns[next]) == 0)
+		if (r->heard_ns != 0 && watch(r, r->at_ns[next]) == 0 &&
+			r->rest.done == REST_WINDOWS)
 			return;
 	}
 }
@@ -230,7 +239,6 @@ static void die(struct run *r)
 	w->losses = 1;
 	for (uint32_t i = 0; i < w->node_workers; i++)
 		w->wire.ports[r->lost * w->node_workers + i].off = true;
-	r->heard_ns = w->now_ns;
 	begin_to_watch(r);
 	for (uint32_t n = 0; n < w->node_count; n++)
 		engine_lose(w->nodes[n].engine, r->lost * w->node_workers, w->node_workers,
@@ -267,25 +275,50 @@ static bool run_world(struct run *r)
 		r->at_ns[i] = 1 + (int64_t)random_in(&w->random, 0, COARSE_NS);
 	run_until(r, death_ns - CHARGED_NS, false);
 	run_until(r, death_ns, true);
-	die(r);
+	r->heard_ns = w->now_ns;
+	rest_begin(&r->rest, w, r->lost);
+	if (!r->spared)
+		die(r);
 	run_until(r, death_ns + WAIT_NS, true);
 	return keep(r);
 }
 
-bool takeover_run_seed(uint64_t seed, bool verbose)
+static bool run_once(uint64_t seed, bool spared, bool verbose, struct takeover_rest *ret_rest)
 {
 	static struct run run;
 	struct scenario scenario;
-	run = (struct run){.load = (uint32_t)(seed % LOADS)};
+	run = (struct run){.load = (uint32_t)(seed % LOADS), .spared = spared};
 	scenario_draw_takeover(&scenario, seed, paces[run.load]);
 	bool good = replica_world_create(&run.world, &scenario) && run_world(&run);
 	if (!good)
 		replica_world_dump(&run.world);
 	if (!good || verbose)
-		fprintf(stderr, "seed %" PRIu64 ", takeover%s, job:\n%s", seed,
-			good ? "" : " did not end", scenario.job);
+		fprintf(stderr, "seed %" PRIu64 ", takeover%s%s, job:\n%s", seed,
+			spared ? ", nothing dies" : "", good ? "" : " did not end", scenario.job);
 	replica_world_destroy(&run.world);
+	*ret_rest = run.rest;
 	return good && !run.world.violated;
+}
+
+static void keep_rest(uint32_t load, const struct takeover_rest *with,
+	const struct takeover_rest *without)
+{
+	enum { LONGEST = REST_WINDOWS - 1 };
+	for (uint32_t i = 0; i < REST_WINDOWS; i++) {
+		atomic_fetch_add(&samples->rest[load][i], with->items[i]);
+		atomic_fetch_add(&samples->undisturbed[load][i], without->items[i]);
+	}
+	atomic_fetch_add(&samples->bad[load], with->items[LONGEST] < without->items[LONGEST] / 2);
+	atomic_fetch_add(&samples->seeds[load], 1);
+}
+
+bool takeover_run_seed(uint64_t seed, bool verbose)
+{
+	struct takeover_rest with, without;
+	if (!run_once(seed, true, false, &without) || !run_once(seed, false, verbose, &with))
+		return false;
+	keep_rest((uint32_t)(seed % LOADS), &with, &without);
+	return true;
 }
 
 // ---- the table
@@ -306,6 +339,21 @@ static void print_times(const char *what, int64_t *times, uint32_t count)
 		(double)times[(uint64_t)count * 99 / 100] / US, (double)times[count - 1] / US);
 }
 
+static void print_rest(uint32_t load)
+{
+	for (uint32_t i = 0; i < REST_WINDOWS; i++) {
+		uint64_t without = atomic_load(&samples->undisturbed[load][i]);
+		if (without != 0)
+			printf("  the rest in the first %" PRId64 " ms: %.2f %% of %" PRIu64
+			       " items without a death\n",
+				rest_windows_ns[i] / MS,
+				100.0 * (double)atomic_load(&samples->rest[load][i]) /
+					(double)without,
+				without);
+	}
+	printf("  seeds in which it was less than half: %u\n", atomic_load(&samples->bad[load]));
+}
+
 static void print_load(uint32_t load)
 {
 	static int64_t ready[SAMPLES_MAX], first[SAMPLES_MAX];
@@ -324,6 +372,7 @@ static void print_load(uint32_t load)
 		paces[load], atomic_load(&samples->seeds[load]), bytes >> 10);
 	print_times("ready", ready, readies);
 	print_times("first item of a source taken", first, firsts);
+	print_rest(load);
 }
 
 void takeover_print(void)
