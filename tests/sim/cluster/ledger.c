@@ -63,10 +63,10 @@ static bool may_follow(Weir__JobState from, Weir__JobState to)
 
 // Whoever has what a lost one did publishes, also when others did it for him and that was heard of
 // too late: then the same output is there twice.
-static bool can_be_spared(const Weir__JobRecord *job, uint32_t participant)
+static bool can_be_spared(const Weir__JobRecord *job, uint32_t place)
 {
 	uint32_t by[NODES_MAX];
-	uint32_t count = replica_partners(job->id, (uint32_t)job->n_participants, participant, by);
+	uint32_t count = replica_partners(job->id, (uint32_t)job->n_participants, place, by);
 	bool spared = true;
 	for (uint32_t i = 0; i < count; i++)
 		spared &= !job->participants[by[i]]->lost;
@@ -83,10 +83,11 @@ void ledger_ended(struct cluster *c, const Weir__JobRecord *job)
 {
 	bool whole = ended_well(job);
 	bool without = false;
+	const struct shadow *s = shadow_of(c, job->id);
 	for (uint32_t i = 0; i < job->n_participants && whole; i++) {
 		without |= job->participants[i]->lost;
-		uint32_t count = publishers(c, job, i);
-		if (count != 1 && (count != 2 || can_be_spared(job, i)))
+		uint32_t count = publishers(c, job, i), owner = s ? s->owners[i] : i;
+		if (count != 1 && (count != 2 || can_be_spared(job, owner)))
 			cluster_violate(c, "job %s ended well with the output of %s there %u times",
 				job->id, job->participants[i]->node, count);
 	}
