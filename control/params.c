@@ -45,13 +45,15 @@ static bool value_is(const struct params_scope *scope, const struct weir_value *
 static const char *bound_problem(struct heap *heap, const struct weir_param *param, int64_t value)
 {
 	char low[48], high[48];
-	bool bounded = param->max > param->min;
+	bool bounded = param->max > param->min || param->max > 0;
 	if (value >= param->min && (!bounded || value <= param->max))
 		return NULL;
 	units_print(param->type, param->min, low, sizeof(low));
 	units_print(param->type, param->max, high, sizeof(high));
 	if (!bounded)
 		return heap_printf(heap, "is out of bounds; write at least %s", low);
+	if (param->max == param->min)
+		return heap_printf(heap, "is out of bounds; write %s", low);
 	return heap_printf(heap, "is out of bounds; write %s to %s", low, high);
 }
 
@@ -323,12 +325,12 @@ static const struct weir_param *table_find(const struct weir_param *table, const
 	return NULL;
 }
 
-static const char *table_names(struct heap *heap, const struct weir_param *table)
+// `text`, continued with the table's names.
+static const char *table_names(struct heap *heap, const struct weir_param *table, const char *text)
 {
-	const char *text = "";
-	for (const struct weir_param *param = table; param->name; param++)
-		text = heap_printf(heap, "%s%s%s", text, param == table ? "" : ", ", param->name);
-	return *text ? text : "none";
+	for (; table && table->name; table++)
+		text = heap_printf(heap, "%s%s%s", text, *text ? ", " : "", table->name);
+	return text;
 }
 
 static void table_offer(const struct weir_param *table, struct suggestion *near)
@@ -349,9 +351,10 @@ void params_check_names(const struct params_scope *scope, const struct weir_para
 		suggest_start(&near, item->name);
 		table_offer(table, &near);
 		table_offer(other, &near);
+		const char *names = table_names(scope->heap, table, "");
 		errors_add_at(scope->errors, &scope->root, item,
 			"is not a parameter of %s%s; known are %s", what, suggest_text(&near, text),
-			table_names(scope->heap, table));
+			table_names(scope->heap, other, names));
 	}
 }
 

@@ -44,7 +44,9 @@ static void print_type(const struct weir_param *param, FILE *out)
 	}
 	units_print(param->type, param->min, low, sizeof(low));
 	units_print(param->type, param->max, high, sizeof(high));
-	if (param->max > param->min)
+	if (param->max == param->min && param->max > 0)
+		fprintf(out, ", %s", low);
+	else if (param->max > param->min)
 		fprintf(out, ", %s to %s", low, high);
 	else if (param->min > 0)
 		fprintf(out, ", at least %s", low);

@@ -28,7 +28,7 @@ struct weir_param {
 	enum weir_param_type type;
 	bool required;
 	const char *default_text; // as a user would write it; NULL: absent unless given
-	int64_t min, max;         // INT, DURATION, SIZE, RATE: bounds; max <= min: none above
+	int64_t min, max;         // INT, DURATION, SIZE, RATE: bounds; max 0: none above
 	const char *choices;
 	const struct weir_param *children; // MAP
 	const char *doc;                   // one sentence, with the unit

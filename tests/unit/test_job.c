@@ -77,7 +77,7 @@ static const struct bad bad_jobs[] = {
 		"for each\n"},
 	{"operator: 1\n" HEAD SOURCE SINK,
 		"f.yaml:1: operator: is not a parameter of a job; did you mean operators?; known "
-		"are version, job, workers, exchange, checkpoint, recovery\n"},
+		"are version, job, workers, exchange, checkpoint, recovery, operators\n"},
 	{HEAD SOURCE SINK "workers: {cont: 2}\nexchange: {frame: 1MiB, credit: 0}\n",
 		"f.yaml:6: workers.cont: is not a parameter of workers; did you mean count?; known "
 		"are count, cpus, wait, state_memory\n"
@@ -139,7 +139,7 @@ static const struct bad bad_jobs[] = {
 		"f.yaml:5: sum.key: bb is not a field of the input; did you mean b?; fields are "
 		"time, a, b, c\n"
 		"f.yaml:6: sink.tasks_mx: is not a parameter of kind swallow; did you mean "
-		"tasks_max?; known are tasks_max\n"},
+		"tasks_max?; known are tasks_max, id, kind, input, parallelism\n"},
 	{HEAD SOURCE "- id: sum\n  kind: sum\n  input: source\n  key: b\n  of: b\n"
 		     "- {id: sink, kind: swallow, input: sum}\n",
 		"f.yaml:9: sum.of: b is the key; sum another field\n"},
@@ -206,7 +206,7 @@ static const struct bad bad_flags[] = {
 		"mean source?\n"},
 	{"source.evnts=1",
 		"--set source.evnts=1: source.evnts: is not a parameter of kind numbers; "
-		"did you mean events?; known are outputs, events\n"},
+		"did you mean events?; known are outputs, events, id, kind, input, parallelism\n"},
 	{"source.events=x", "--set source.events=x: source.events: x is not a whole number\n"},
 	{"source.events.more=1",
 		"--set source.events.more=1: more cannot be set in what is not a "

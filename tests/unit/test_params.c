@@ -216,7 +216,7 @@ static const struct bad bad_params[] = {
 		"f.yaml:1: op.from: swallow is not a source; name a kind of source\n"},
 	{"from: {kind: generator, evens: 3}",
 		"f.yaml:1: op.from.evens: is not a parameter of generator; did you mean events?; "
-		"known are events\n"},
+		"known are events, kind\n"},
 	{"from: {kind: generator, events: 101}",
 		"f.yaml:1: op.from.events: 101 is out of bounds; write 1 to 100\n"},
 };
