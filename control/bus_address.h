@@ -19,3 +19,6 @@ const char *bus_address_parse(const char *text, struct bus_address *ret_address)
 // Whether what is sent there stays on this host: a loopback address written as such, "localhost",
 // or a UNIX socket.
 bool bus_address_is_local(const struct bus_address *address);
+
+// Whether it stands for every address of a host, 0.0.0.0 or ::, and so for none to connect to.
+bool bus_address_is_any(const struct bus_address *address);

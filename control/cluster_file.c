@@ -125,6 +125,26 @@ static void load_metadata(struct controller_file *config)
 		load_etcd(config, etcd);
 }
 
+// Standing by, a controller tells everybody the address of the one that leads.
+static void load_own_address(struct controller_file *config)
+{
+	struct cluster_file *file = &config->file;
+	struct bus_address address;
+	const char *own = weir_param_text(file->values, "address", NULL);
+	config->address = own ? own : config->listen.text[0];
+	if (own)
+		check_address(file, written(file, "address"), own);
+	if (!config->address || !config->etcd.endpoint_count ||
+		bus_address_parse(config->address, &address))
+		return;
+	if (bus_address_is_any(&address))
+		add_error(file, written(file, own ? "address" : "listen"),
+			heap_printf(&file->heap,
+				"%s cannot be reached from other hosts; write `address: "
+				"tcp:HOST:%u`, with this host's name",
+				config->address, address.port));
+}
+
 static void load_detect(struct controller_file *config)
 {
 	struct cluster_file *file = &config->file;
@@ -149,10 +169,8 @@ void controller_file_load(struct controller_file *config, const char *path)
 		return;
 	config->name = load_name(file);
 	load_addresses(file, "listen", &config->listen);
-	config->address = weir_param_text(file->values, "address", config->listen.text[0]);
-	if (config->address)
-		check_address(file, written(file, "address"), config->address);
 	load_metadata(config);
+	load_own_address(config);
 	config->keep_jobs = (uint32_t)weir_param_int(file->values, "keep_jobs", 0);
 	load_detect(config);
 }
