@@ -79,11 +79,14 @@ static error_t parse(int key, char *text, struct argp_state *state)
 #define CLUSTER_OPTIONS                                                                            \
 	{"controller", KEY_CONTROLLER, "ADDRESS,…", 0,                                             \
 		"Where the controllers are, as tcp:host:port or unix:/path; by default "           \
-		"$WEIR_CONTROLLER, then ~/.config/weir/client.yaml, then this host's",             \
+		"$WEIR_CONTROLLER, then ~/.config/weir/client.yaml, then "                         \
+		"unix:/run/weir/controller.sock",                                                  \
 		0},                                                                                \
 	{                                                                                          \
 		"json", KEY_JSON, NULL, 0, "Print JSON, with a schema", 0                          \
 	}
+
+#define EXIT_CODES "\nExit codes: 0 done, 1 no answer or too late, 2 wrong use."
 
 static const struct argp_option plain_options[] = {CLUSTER_OPTIONS, {0}};
 
@@ -154,8 +157,11 @@ static int list_body(struct options *o)
 int list_command(int argc, char **argv)
 {
 	static const struct command command = {"weir list", 0, NULL, show_jobs, show_jobs_json};
-	static const struct argp argp = {plain_options, parse, "",
-		"List a cluster's jobs, those that have ended lately too.", NULL, NULL, NULL};
+	static const struct argp argp = {plain_options, parse, NULL,
+		"List a cluster's jobs, those that have ended lately too.\v"
+		"  weir list\n"
+		"  weir list --json | jq -r '.jobs[] | .id + \" \" + .state'\n" EXIT_CODES,
+		NULL, NULL, NULL};
 	struct options o = {.command = &command};
 	return run(&o, &argp, argc, argv, list_body);
 }
@@ -173,8 +179,11 @@ int status_command(int argc, char **argv)
 	static const struct command command = {
 		"weir status", 1, "name a job, as `weir list` shows it", show_job, show_job_json};
 	static const struct argp argp = {plain_options, parse, "JOB",
-		"Show what a job does: its state, its nodes, the figures of its operators.", NULL,
-		NULL, NULL};
+		"Show what a job does: its state, its nodes, the figures of its operators.\v"
+		"  weir status q5-1f2a77c0        as `weir submit` and `weir list` name it\n\n"
+		"A job with `recovery` says what may still die. Figures are those of a node's own "
+		"tasks; replicas have none until they take over.\n" EXIT_CODES,
+		NULL, NULL, NULL};
 	struct options o = {.command = &command};
 	return run(&o, &argp, argc, argv, status_body);
 }
@@ -190,8 +199,11 @@ static int nodes_body(struct options *o)
 int nodes_command(int argc, char **argv)
 {
 	static const struct command command = {"weir nodes", 0, NULL, show_nodes, show_nodes_json};
-	static const struct argp argp = {plain_options, parse, "",
-		"List a cluster's nodes, and why the dead ones count as dead.", NULL, NULL, NULL};
+	static const struct argp argp = {plain_options, parse, NULL,
+		"List a cluster's nodes, and why the dead ones count as dead.\v"
+		"  weir nodes\n"
+		"  weir nodes --json | jq '.nodes[] | select(.state != \"alive\")'\n" EXIT_CODES,
+		NULL, NULL, NULL};
 	struct options o = {.command = &command};
 	return run(&o, &argp, argc, argv, nodes_body);
 }
@@ -207,9 +219,10 @@ int events_command(int argc, char **argv)
 {
 	static const struct command command = {
 		"weir events", 0, NULL, show_events, show_events_json};
-	static const struct argp argp = {plain_options, parse, "",
-		"Show what happened in a cluster since its controller began to lead.", NULL, NULL,
-		NULL};
+	static const struct argp argp = {plain_options, parse, NULL,
+		"Show what happened in a cluster since its controller began to lead.\v"
+		"  weir events\n" EXIT_CODES,
+		NULL, NULL, NULL};
 	struct options o = {.command = &command};
 	return run(&o, &argp, argc, argv, events_body);
 }
@@ -248,8 +261,9 @@ int cancel_command(int argc, char **argv)
 			0},
 		CLUSTER_OPTIONS, {0}};
 	static const struct argp argp = {options, parse, "JOB",
-		"End a job early. Nothing of it is published, but with --publish.", NULL, NULL,
-		NULL};
+		"End a job early. Nothing of it is published, but with --publish.\v"
+		"  weir cancel q5-1f2a77c0\n  weir cancel --publish q5-1f2a77c0\n" EXIT_CODES,
+		NULL, NULL, NULL};
 	struct options o = {.command = &command};
 	return run(&o, &argp, argc, argv, cancel_body);
 }

@@ -51,8 +51,21 @@ void show_jobs(const Weir__Reply *reply, FILE *out)
 	}
 }
 
+// Replicas do not count: their figures are those of the others until they take over.
+static bool has_tasks(const Weir__Part *part)
+{
+	for (size_t i = 0; i < part->n_operators; i++)
+		if (part->operators[i]->tasks > 0)
+			return true;
+	return false;
+}
+
 static void show_operators(const Weir__Part *part, FILE *out)
 {
+	if (!has_tasks(part))
+		return;
+	fprintf(out, "  %-20s %-16s %5s %12s %12s %9s %5s\n", "operator", "kind", "tasks",
+		"records in", "records out", "dropped", "busy");
 	for (size_t i = 0; i < part->n_operators; i++) {
 		const Weir__OperatorFigures *op = part->operators[i];
 		if (op->tasks == 0)
@@ -111,10 +124,16 @@ static void show_participant(const Weir__JobStatus *job, size_t index, FILE *out
 		show_loss(job->record, index, out);
 		return;
 	}
-	fprintf(out, "%s%s%s\n", part ? part_state_name(part->state) : "no part",
-		part && *part->error ? ": " : "", part ? part->error : "");
-	if (part)
-		show_operators(part, out);
+	if (!part) {
+		fprintf(out, "no part\n");
+		return;
+	}
+	bool cut_short = job->record->state >= WEIR__JOB_STATE__JOB_FINISHED &&
+		part->state < WEIR__PART_STATE__PART_PUBLISHED;
+	bool idle = part->n_operators > 0 && !has_tasks(part);
+	fprintf(out, "%s%s%s%s%s\n", cut_short ? "ended while " : "", part_state_name(part->state),
+		idle ? ", no tasks but replicas" : "", *part->error ? ": " : "", part->error);
+	show_operators(part, out);
 }
 
 void show_job(const Weir__Reply *reply, FILE *out)
