@@ -47,7 +47,8 @@ struct agent *agent_create(const struct agent_config *config)
 	a->retry_ns = RETRY_NS_MIN;
 	a->heartbeat_ns = 200000000;
 	a->patience_ns = CONNECT_NS;
-	snprintf(a->state, sizeof(a->state), "looking for a controller");
+	snprintf(a->state, sizeof(a->state), "looking for a controller at %.200s%s",
+		config->controllers[0], config->controller_count > 1 ? " and elsewhere" : "");
 	config->bus->events = (struct bus_events){on_opened, on_closed, on_received, a};
 	return a;
 }

@@ -411,6 +411,25 @@ err_told:
 	return error;
 }
 
+static const char *listen_problem(int error)
+{
+	switch (-error) {
+	case EADDRINUSE:
+		return "another process serves there; end that one, or write another address";
+	case EADDRNOTAVAIL:
+		return "is no address of this host; `ip address` lists them";
+	case ENOENT:
+		return "the socket's folder is not there; make it";
+	case EEXIST:
+		return "a file that is no socket is there; write another path";
+	case EACCES:
+		return "this user may not serve there; give it the folder, or write another "
+		       "address";
+	default:
+		return strerror(-error);
+	}
+}
+
 int bus_socket_listen(struct bus *base, const char *text, uint16_t *ret_port,
 	char ret_why[BUS_WHY_BYTES])
 {
@@ -432,7 +451,7 @@ int bus_socket_listen(struct bus *base, const char *text, uint16_t *ret_port,
 	struct bus_listen *listener;
 	error = bus_listen_create(bus->base, &address, &events, &listener, ret_port);
 	if (error)
-		snprintf(ret_why, BUS_WHY_BYTES, "%s: %s", text, strerror(-error));
+		snprintf(ret_why, BUS_WHY_BYTES, "%s: %s", text, listen_problem(error));
 	else
 		bus->listeners[bus->listener_count++] = listener;
 	return error;

@@ -26,6 +26,7 @@ struct ask {
 	char redirect[BUS_WHY_BYTES];
 	bool ended;   // this try
 	bool reached; // one of them
+	bool nobody;  // was reached in the time that there is
 	int64_t try_until_ns, retry_at_ns, begun_ns;
 	Weir__Message *reply;
 	char *why;
@@ -169,6 +170,13 @@ static int64_t step(void *owner, int64_t now_ns)
 	return now_ns + PAUSE_NS / 4;
 }
 
+static void add_remedy(char why[BUS_WHY_BYTES])
+{
+	size_t bytes = strlen(why);
+	snprintf(why + bytes, BUS_WHY_BYTES - bytes,
+		"; is a controller there? --controller or $WEIR_CONTROLLER says where to look");
+}
+
 Weir__Message *client_ask(const struct client_place *place, Weir__Request *request,
 	char ret_why[BUS_WHY_BYTES])
 {
@@ -184,8 +192,12 @@ Weir__Message *client_ask(const struct client_place *place, Weir__Request *reque
 		loop_add(ask.loop, step, &ask);
 		if (loop_run(ask.loop) != 0)
 			snprintf(ret_why, BUS_WHY_BYTES, "interrupted");
+		else
+			ask.nobody = !ask.reached;
 		ask.bus->ops->destroy(ask.bus);
 	}
 	loop_destroy(ask.loop);
+	if (ask.nobody)
+		add_remedy(ret_why);
 	return ask.reply;
 }

@@ -34,6 +34,7 @@ struct controller_process {
 	struct bus *bus;
 	struct controller *controller;
 	uint64_t term;
+	bool trouble;            // of the metadata, as it was said last
 	int64_t resign_until_ns; // 0: it goes on
 };
 
@@ -46,6 +47,16 @@ static void say_term(struct controller_process *p)
 	else if (term != p->term)
 		process_say("weir-controller", p->file.name, "does not lead any more");
 	p->term = term;
+}
+
+static void say_trouble(struct controller_process *p)
+{
+	const char *text = p->meta->ops->trouble ? p->meta->ops->trouble(p->meta) : NULL;
+	if (text && !p->trouble)
+		process_say("weir-controller", p->file.name, "metadata: %s", text);
+	else if (!text && p->trouble)
+		process_say("weir-controller", p->file.name, "metadata: answers again");
+	p->trouble = text != NULL;
 }
 
 // A controller and its metadata take turns until neither has more to say. What metadata does not
@@ -62,6 +73,7 @@ static int64_t step(void *owner, int64_t now_ns)
 		next_ns = controller_step(p->controller, now_ns, process_wall_ns());
 	} while (controller_is_asking(p->controller) && ++round < ROUNDS_MAX);
 	say_term(p);
+	say_trouble(p);
 	if (p->resign_until_ns != 0 &&
 		(controller_has_resigned(p->controller) || now_ns > p->resign_until_ns))
 		loop_stop(p->loop);
@@ -76,6 +88,12 @@ static int fail(const struct controller_process *p, int code, const char *why)
 	return code;
 }
 
+static int fail_at(const struct controller_process *p, const char *key, const char *why)
+{
+	process_say("weir-controller", p->file.name, "%s: %s", key, why);
+	return PROCESS_FAILED;
+}
+
 static int open_meta(struct controller_process *p)
 {
 	char why[BUS_WHY_BYTES] = "";
@@ -84,7 +102,7 @@ static int open_meta(struct controller_process *p)
 		? meta_journal_open(p->file.journal, &no_events, &p->meta, why)
 		: meta_etcd_create(loop_base(p->loop), &p->file.etcd, &no_events, &p->meta, why);
 	if (rc < 0)
-		return fail(p, PROCESS_FAILED, why);
+		return fail_at(p, "metadata", why);
 	if (*why)
 		process_say("weir-controller", p->file.name, "%s", why);
 	return PROCESS_DONE;
@@ -104,7 +122,7 @@ static int open_all(struct controller_process *p)
 		return fail(p, PROCESS_USE, why);
 	for (uint32_t i = 0; i < p->file.listen.count; i++)
 		if (bus_socket_listen(p->bus, p->file.listen.text[i], NULL, why) < 0)
-			return fail(p, PROCESS_FAILED, why);
+			return fail_at(p, "listen", why);
 	return PROCESS_DONE;
 }
 

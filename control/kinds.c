@@ -47,8 +47,8 @@ static void say_unknown(const char *name)
 	suggest_start(&near, name);
 	for (const struct weir_operator *const *at = weir_operators; *at; at++)
 		suggest_offer(&near, (*at)->kind);
-	fprintf(stderr, "weir kinds: %s is not a kind of operator%s\n", name,
-		suggest_text(&near, text));
+	fprintf(stderr, "weir kinds: %s is not a kind of operator%s; `weir kinds` lists them\n",
+		name, suggest_text(&near, text));
 }
 
 int kinds_command(int argc, char **argv)

@@ -48,6 +48,12 @@ static int fail(const struct node_process *p, int code, const char *why)
 	return code;
 }
 
+static int fail_at(const struct node_process *p, int code, const char *key, const char *why)
+{
+	process_say("weir-node", p->file.name, "%s: %s", key, why);
+	return code;
+}
+
 static int64_t step(void *owner, int64_t now_ns)
 {
 	struct node_process *p = owner;
@@ -88,7 +94,8 @@ static int place(struct node_process *p)
 	int rc = placement_compute(&topology, &request, &placement, error, sizeof(error));
 	topology_destroy(&topology);
 	if (rc < 0)
-		return fail(p, PROCESS_USE, error);
+		return p->file.cpus ? fail_at(p, PROCESS_USE, "workers.cpus", error)
+				    : fail(p, PROCESS_USE, error);
 	take_placement(p, &placement);
 	placement_destroy(&placement);
 	return PROCESS_DONE;
@@ -168,7 +175,7 @@ static int open_all(struct node_process *p)
 	char why[BUS_WHY_BYTES] = "";
 	const struct bus_events no_events = {0};
 	if (p->file.storage && process_hold_folder(p->file.storage, why) < 0)
-		return fail(p, PROCESS_FAILED, why);
+		return fail_at(p, PROCESS_FAILED, "storage", why);
 	int code = place(p);
 	if (code == PROCESS_DONE)
 		(void)keeper_start(p->cpus, p->worker_count); // an old kernel has none

@@ -54,9 +54,12 @@ int process_hold_folder(const char *path, char ret_why[BUS_WHY_BYTES])
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
 		return 0;
 	int error = errno;
-	snprintf(ret_why, BUS_WHY_BYTES, "%s: %s", path,
-		error == EWOULDBLOCK ? "another process uses it; give each a folder of its own"
-				     : strerror(error));
+	const char *what = strerror(error);
+	if (error == EWOULDBLOCK)
+		what = "another process uses it; give each a folder of its own";
+	else if (error == ENOENT || error == EACCES)
+		what = "this user cannot make it or write there; make it, or name another";
+	snprintf(ret_why, BUS_WHY_BYTES, "%s: %s", path, what);
 	if (fd >= 0)
 		close(fd);
 	return -error;

@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <string.h>
 
 bool tls_wanted(const struct tls_files *files)
 {
@@ -25,7 +26,10 @@ static int context_fail(SSL_CTX *context, const char *what, const char *file,
 	char ret_why[TLS_WHY_BYTES])
 {
 	char reason[128];
+	unsigned long first = ERR_peek_error(); // what the system said of a file
 	tls_error_text(0, reason, sizeof(reason));
+	if (ERR_SYSTEM_ERROR(first))
+		snprintf(reason, sizeof(reason), "%s", strerror(ERR_GET_REASON(first)));
 	snprintf(ret_why, TLS_WHY_BYTES, "tls.%s: %s: %s", what, file, reason);
 	SSL_CTX_free(context);
 	return -EINVAL;

@@ -210,7 +210,7 @@ static struct weir_value *yaml_document(struct yaml *y)
 	if (y->event && y->event->type == FYET_STREAM_START)
 		yaml_next(y);
 	if (y->event && y->event->type == FYET_STREAM_END)
-		return yaml_reject(y, 1, "the file is empty; `weir run --help` shows a job file");
+		return yaml_reject(y, 1, "the file is empty; `--help` of its program shows one");
 	if (y->event && y->event->type == FYET_DOCUMENT_START)
 		yaml_next(y);
 	struct weir_value *root = y->event ? yaml_value(y, NULL, 0) : NULL;

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "dataplane/engine.h"
+#include "numa/arena.h"
 #include "numa/assert.h"
 #include "numa/clock.h"
 
@@ -122,6 +124,19 @@ static int init_quietly(int count, char **arguments)
 	return result;
 }
 
+// EAL would touch all of it, page after page, until the kernel kills somebody.
+static int check_memory(uint64_t bytes)
+{
+	uint64_t available = arena_available_bytes();
+	if (available == 0 || bytes <= available)
+		return 0;
+	fprintf(stderr,
+		"weir: %" PRIu64 " MiB are asked for frames and %" PRIu64 " MiB are free; ask for "
+		"less (`memory` in a node's file), or free some\n",
+		bytes >> 20, available >> 20);
+	return -ENOMEM;
+}
+
 static int eal_failed(bool huge, int error, const cpu_set_t *before)
 {
 	sched_setaffinity(0, sizeof(*before), before);
@@ -129,7 +144,7 @@ static int eal_failed(bool huge, int error, const cpu_set_t *before)
 		engine_eal_start_over();
 	fprintf(stderr, "weir: DPDK's EAL did not start (%s); %s\n", rte_strerror(error),
 		huge ? "set " SMALL_PAGES "=1, which leaves huge pages to others"
-		     : "is locked memory limited (ulimit -l)?");
+		     : "is memory short, or locked memory limited (ulimit -l)?");
 	return -error;
 }
 
@@ -188,6 +203,8 @@ int engine_eal_start_with(const struct engine_eal_config *config, bool *ret_huge
 	snprintf(lcore, sizeof(lcore), "0@%d", sched_getcpu());
 	int count = arguments_make(config, huge, memory, lcore, arguments);
 	int error = check_surroundings();
+	if (error == 0)
+		error = check_memory(config->bytes);
 	if (error < 0)
 		return error;
 	if (sched_getaffinity(0, sizeof(before), &before) != 0)

@@ -284,9 +284,35 @@ def mistakes_in_files_are_one_line_each(cluster):
 
 
 @test
+def what_cannot_start_says_which_key(cluster):
+    """The exit code, and the line: with key, value and remedy."""
+    node = "version: 1\nname: n\ncontrollers: ['unix:/nowhere/c.sock']\n"
+    controller = "version: 1\nname: n\nmetadata: {journal: j}\nlisten: ['%s']\n"
+    no_file = "{authority: no.pem, certificate: no.pem, key: no.key}"
+    cluster.controller()
+    await_that(lambda: "leads" in cluster.read("c.log"), "nobody leads")
+    for program, text, code, wanted in [
+            ("node", node + "memory: 1TiB\n", 1, "1048576 MiB are asked for frames and "),
+            ("node", node + "storage: /nowhere/s\n", 1, "storage: /nowhere/s: this user cannot"),
+            ("node", node + "workers: {cpus: '4000'}\n", 2, "workers.cpus: CPU 4000 cannot"),
+            ("node", node + f"tls: {no_file}\n", 2, "no.pem: No such file or directory"),
+            ("controller", controller % "unix:/nowhere/c.sock", 1,
+             "listen: unix:/nowhere/c.sock: the socket's folder is not there; make it"),
+            ("controller", controller % cluster.address, 1,
+             f"listen: {cluster.address}: another process serves there; end that one"),
+            ("controller", (controller % "unix:/j.sock").replace("j}", "/nowhere/j}"), 1,
+             "metadata: /nowhere/j: ")]:
+        cluster.write("n.yaml", text)
+        run = subprocess.run([os.path.join(BUILD, "weir-" + program), "n.yaml"], text=True,
+                             cwd=cluster.folder, capture_output=True, timeout=60, check=False)
+        assert (run.returncode, wanted in run.stderr) == (code, True), (wanted, run)
+
+
+@test
 def nobody_there_is_one_line(cluster):
     failed = cluster.weir("list", "--controller", "unix:/nowhere/c.sock", code=1).stderr
     assert failed.count("\n") == 1 and "/nowhere/c.sock" in failed, failed
+    assert "$WEIR_CONTROLLER says where to look" in failed, failed
     wrong = cluster.weir("list", "--controller", "here", code=2).stderr
     assert wrong.count("\n") == 1, wrong
 

@@ -121,8 +121,8 @@ struct bad {
 };
 
 static const struct bad bad_texts[] = {
-	{"", "f.yaml:1: the file is empty; `weir run --help` shows a job file\n"},
-	{"# nothing\n", "f.yaml:1: the file is empty; `weir run --help` shows a job file\n"},
+	{"", "f.yaml:1: the file is empty; `--help` of its program shows one\n"},
+	{"# nothing\n", "f.yaml:1: the file is empty; `--help` of its program shows one\n"},
 	{"a: 1\nb: 2\na: 3\nb: 4\n",
 		"f.yaml:3: a: given twice, first in line 1; remove one\n"
 		"f.yaml:4: b: given twice, first in line 2; remove one\n"},
