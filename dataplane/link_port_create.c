@@ -162,8 +162,8 @@ static int gate_create(struct link_port *port, const struct link_config *c,
 			c->device);
 	if (error != 0)
 		return problem_set(problem, error, "device",
-			"%s: no socket there (%s); check its folder, this user's rights, and that "
-			"its name is not too long",
+			"%s: no socket there (%s); check its folder, this user's rights there and "
+			"on a socket that another user has left, and that its name is not too long",
 			c->device, strerror(-error));
 	return 0;
 }

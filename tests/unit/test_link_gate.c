@@ -236,6 +236,23 @@ static void test_a_dead_servers_socket_makes_room_a_living_ones_does_not(void **
 	destroy(&f);
 }
 
+// The driver takes a connection that comes and goes for a reason to end its process.
+static void test_who_looks_for_room_is_not_noticed(void **state)
+{
+	struct fixture f;
+	struct link_gate *second = NULL;
+	char device[LINK_GATE_DEVICE_BYTES];
+	create(&f, "server");
+	f.listener = listen_at(f.inner);
+	assert_int_equal(link_gate_create(f.device, &second, device), -EADDRINUSE);
+	assert_false(link_gate_wait(f.gate, 0));
+	assert_true(link_gate_is_idle(f.gate));
+	f.driver = accept(f.listener, NULL, NULL);
+	assert_int_equal(f.driver, -1);
+	f.other = -1;
+	destroy(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +262,7 @@ int main(void)
 		cmocka_unit_test(test_the_next_waits_until_the_driver_has_ended),
 		cmocka_unit_test(test_a_client_finds_its_server),
 		cmocka_unit_test(test_a_dead_servers_socket_makes_room_a_living_ones_does_not),
+		cmocka_unit_test(test_who_looks_for_room_is_not_noticed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
