@@ -30,7 +30,7 @@ struct peer {
 	struct bus_socket *bus;
 	uint64_t number;
 	struct bufferevent *stream;
-	struct event *timer; // while it is not open: until it is given up
+	struct event *timer; // until it is open, and has spoken if accepted: else it is given up
 	bool open, accepted;
 	bool in_use;               // its messages are being given out
 	bool closing;              // closed meanwhile
@@ -129,10 +129,13 @@ static void peer_expire(struct peer *peer, uint32_t after_ms, enum bus_closing r
 	evtimer_add(peer->timer, &after);
 }
 
+// Whoever connects has something to say: one that does not would keep others out for good.
 static void peer_open(struct peer *peer)
 {
 	struct bus_socket *bus = peer->bus;
 	evtimer_del(peer->timer);
+	if (peer->accepted)
+		peer_expire(peer, bus->silent_ms, BUS_CLOSING_SILENT, "it says nothing");
 	peer->open = true;
 	bus_socket_tune(bufferevent_getfd(peer->stream), bus->silent_ms);
 	bus->bus.events.opened(bus->bus.events.owner, peer->number,
@@ -170,6 +173,7 @@ static void stream_read(struct bufferevent *stream, void *owner)
 	peer->in_use = true;
 	while (!peer->closing &&
 		(state = bus_frame_next(in, &message, &bytes)) == BUS_FRAME_WHOLE) {
+		evtimer_del(peer->timer);
 		events->received(events->owner, peer->number, message, bytes);
 		bus_frame_drop(in, bytes);
 	}

@@ -20,7 +20,7 @@ enum { BUS_WHY_BYTES = 512, BUS_LISTENERS_MAX = 8, BUS_PEERS_MAX = 1 << 16 };
 	X(ENDED, "ended") /* the peer closed, or its process ended */                              \
 	X(RESET, "reset")                                                                          \
 	X(REFUSED, "refused")   /* a connection that did not come about */                         \
-	X(SILENT, "silent")     /* no answer while connecting, no acknowledgement after it */      \
+	X(SILENT, "silent")     /* no answer or no first message, later no acknowledgement */      \
 	X(TLS, "tls")           /* no certificate, a wrong one, no TLS at all */                   \
 	X(MAGIC, "magic")       /* not a message */                                                \
 	X(VERSION, "version")   /* a message of a later version */                                 \
@@ -42,7 +42,7 @@ struct bus_socket_config {
 	bool plaintext;       // no TLS, even to other hosts; must be asked for
 	uint32_t peers_max;   // 0: 2048
 	uint64_t queue_bytes; // a peer's, to be sent; 0: 32 MiB
-	uint32_t silent_ms;   // until a peer that does not answer is given up; 0: 10 s
+	uint32_t silent_ms;   // until a peer that does not answer, or speak, is given up; 0: 10 s
 };
 
 // Texts of the config are used here alone.  Returns 0 or -errno with one line in ret_why.

@@ -112,6 +112,7 @@ static int open_all(struct controller_process *p)
 {
 	char why[BUS_WHY_BYTES] = "";
 	const struct bus_events no_bus_events = {0};
+	process_open_many();
 	if (loop_create(&p->loop) < 0)
 		return fail(p, PROCESS_FAILED, "the event loop did not start");
 	int code = open_meta(p);

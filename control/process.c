@@ -42,6 +42,15 @@ void process_run_first(void)
 		(void)sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none);
 }
 
+void process_open_many(void)
+{
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
 // The descriptor stays open on purpose: the lock goes with the process.
 int process_hold_folder(const char *path, char ret_why[BUS_WHY_BYTES])
 {

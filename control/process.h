@@ -15,6 +15,10 @@ int64_t process_wall_ns(void); // since 1970
 // CAP_SYS_NICE), so that heartbeats are in time on a busy host too. What it starts is ordinary.
 void process_run_first(void);
 
+// Raise this process's limit of open files as far as it may: shells and systemd begin with 1,024,
+// which the connections of as many nodes and their clients do not fit into.
+void process_open_many(void);
+
 // Hold a folder of one's own, made if it is not there, until the process ends.
 // Returns 0, or -errno with one line in ret_why.
 int process_hold_folder(const char *path, char ret_why[BUS_WHY_BYTES]);

@@ -6,6 +6,7 @@ usage: test_control.py BUILD-FOLDER SOURCE-FOLDER
 
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -315,6 +316,21 @@ def nobody_there_is_one_line(cluster):
     assert "$WEIR_CONTROLLER says where to look" in failed, failed
     wrong = cluster.weir("list", "--controller", "here", code=2).stderr
     assert wrong.count("\n") == 1, wrong
+
+
+@test
+def a_low_limit_of_open_files_keeps_nobody_out(cluster):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (32, hard))
+    cluster.controller()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    await_that(lambda: os.path.exists(cluster.address[5:]), "it does not listen")
+    held = [socket.socket(socket.AF_UNIX) for _ in range(60)]
+    for one in held:
+        one.connect(cluster.address[5:])
+    assert cluster.weir("list").returncode == 0
+    for one in held:
+        one.close()
 
 
 def free_port():

@@ -478,6 +478,27 @@ static void who_says_nothing_is_given_up(void **state)
 	close(fd);
 }
 
+static void who_connects_and_says_nothing_is_given_up(void **state)
+{
+	struct bus_socket_config config = {.silent_ms = 50};
+	side_make(&server, &config);
+	side_make(&client, &config);
+	const char *address = server_listen(unix_address());
+	assert_true(client.bus->ops->connect(client.bus, address) != 0);
+	wait_for(&client.opened, 1);
+	assert_int_equal(client.bus->ops->send(client.bus, client.peer, "abc", 3), 0);
+	int mute = raw_connect(address + 5), halfway = raw_connect(address + 5);
+	assert_int_equal(write(halfway, "WBUS", 4), 4);
+	wait_for(&server.closed, 2);
+	assert_string_equal(server.why, "it says nothing");
+	turn(30);
+	assert_int_equal(bus_socket_closings(server.bus, BUS_CLOSING_SILENT), 2);
+	assert_int_equal(server.received, 1);
+	assert_int_equal(client.closed + server.closed, 2); // not who spoke once, nor who was asked
+	close(mute);
+	close(halfway);
+}
+
 static int run(const char *command)
 {
 	char text[2 * TEXT];
@@ -535,6 +556,7 @@ int main(void)
 		TEST(tls_wants_the_right_certificates),
 		TEST(tls_wants_the_name_asked_for),
 		TEST(who_says_nothing_is_given_up),
+		TEST(who_connects_and_says_nothing_is_given_up),
 	};
 	return cmocka_run_group_tests(tests, all_begin, all_end);
 }
