@@ -1,7 +1,9 @@
 #include "dataplane/engine_frames.h"
 
 #include <pthread.h>
+#include <rte_eal.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -24,6 +26,27 @@ static void free_whole_locked(void)
 	leaving_count = kept;
 }
 
+// Of pages that DPDK knows nothing of, without addresses for a card.
+static struct rte_mempool *create_in_small_pages(const char *name, uint32_t frames, uint16_t room,
+	int node)
+{
+	const struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = room};
+	struct rte_mempool *pool =
+		rte_mempool_create_empty(name, frames, (unsigned)sizeof(struct rte_mbuf) + room, 0,
+			sizeof(private), node, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	if (pool == NULL)
+		return NULL;
+	rte_pktmbuf_pool_init(pool, (void *)(uintptr_t) & private);
+	if (rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL) != 0 ||
+		rte_mempool_populate_anon(pool) == 0) {
+		rte_mempool_free(pool);
+		return NULL;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
+}
+
+// Others may have taken the huge pages since EAL began, this node's other jobs as well.
 struct rte_mempool *engine_frames_create(uint32_t frames, uint16_t room, int node)
 {
 	static atomic_uint pools; // names are unique within the process
@@ -33,6 +56,8 @@ struct rte_mempool *engine_frames_create(uint32_t frames, uint16_t room, int nod
 	struct rte_mempool *pool = rte_pktmbuf_pool_create(name, frames, 0, 0, room, node);
 	if (pool == NULL)
 		pool = rte_pktmbuf_pool_create(name, frames, 0, 0, room, SOCKET_ID_ANY);
+	if (pool == NULL && rte_eal_has_hugepages() && !rte_eal_has_pci())
+		pool = create_in_small_pages(name, frames, room, SOCKET_ID_ANY);
 	return pool;
 }
 
