@@ -152,6 +152,7 @@ struct controller {
 	bool write_alone;        // one record a transaction: a larger one was refused
 	// What it knows
 	int64_t leading_since_ns;
+	int64_t unsure_until_ns; // it was away: until then a connection that ends says little
 	struct node **nodes; // by name
 	uint32_t node_count;
 	struct node *seats[1 << SEAT_BITS]; // by hashed peer, whoever was found there last

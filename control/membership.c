@@ -232,13 +232,16 @@ void membership_report(struct controller *c, uint64_t peer, const Weir__Report *
 	acknowledge(c, node);
 }
 
+// A process that ends is certain. Whoever has given this leader up, since it was away for so long,
+// is about to join again; may even have joined, and given that up, before this leader came to it.
 void membership_closed(struct controller *c, uint64_t peer, const char *why)
 {
 	struct node *node = node_of(c, peer);
 	if (!node)
 		return;
 	node->peer = 0;
-	if (c->phase == PHASE_LEADING)
+	bool certain = node->leaving || c->now_ns >= c->unsure_until_ns;
+	if (c->phase == PHASE_LEADING && certain)
 		die(c, node, node->leaving ? "it has left" : why);
 	else
 		node->state = NODE_UNKNOWN;
@@ -258,7 +261,9 @@ static void check_silence(struct controller *c, struct node *node)
 	bool unknown = node->state == NODE_UNKNOWN;
 	if (!unknown && c->now_ns - node->heard_ns <= c->config.silence_ns)
 		return; // of all nodes, at every step
-	int64_t silent_ns = c->now_ns - (unknown ? c->leading_since_ns : node->heard_ns);
+	int64_t since_ns = unknown && node->heard_ns < c->leading_since_ns ? c->leading_since_ns
+									   : node->heard_ns;
+	int64_t silent_ns = c->now_ns - since_ns;
 	int64_t limit_ns = unknown ? unknown_ns(c) : membership_silence_ns(c, node);
 	if (silent_ns <= limit_ns)
 		return;
@@ -326,11 +331,21 @@ void membership_step(struct controller *c)
 	}
 }
 
+// Whether nodes may have given it up meanwhile: they were answered a heartbeat before, at most.
+static bool was_away(const struct controller *c, int64_t late_ns)
+{
+	int64_t lease_ns = c->config.lease_ns, silence_ns = c->config.silence_ns;
+	return late_ns + 2 * c->config.heartbeat_ns >=
+		(lease_ns > silence_ns ? lease_ns : silence_ns);
+}
+
 // Nodes may share this host, or one like it; but of a long pause only so much is likely theirs.
 void membership_late(struct controller *c, int64_t late_ns)
 {
 	int64_t theirs_ns = late_ns < c->config.silence_ns ? late_ns : c->config.silence_ns;
 	c->leading_since_ns += late_ns;
+	if (was_away(c, late_ns))
+		c->unsure_until_ns = c->now_ns + c->config.silence_ns;
 	for (uint32_t i = 0; i < c->node_count; i++) {
 		struct node *node = c->nodes[i];
 		node->heard_ns += late_ns;

@@ -176,6 +176,55 @@ static void test_a_late_controller_blames_nobody(void **state)
 	assert_false(suspected);
 }
 
+// Nodes give up a leader that says nothing: after that long a connection that ends says nothing of
+// its node, nor does one that was given up before the leader came to it.
+static void test_who_has_given_up_a_leader_that_was_away_lives(void **state)
+{
+	Weir__Part part = part_of(WEIR__PART_STATE__PART_RUNNING, NULL, 0);
+	now_ns += 2000 * MS; // the lease
+	speak(1);
+	close_peer(peer_of(1));
+	settle();
+	join(1, &part);
+	close_peer(peer_of(1));
+	settle();
+	assert_int_equal(told(0, 1, false), 0);
+	pass(60);
+	join_and_report(1, &part);
+	calm(2000);
+	assert_false(suspected);
+	assert_int_equal(job_state(), WEIR__JOB_STATE__JOB_RUNNING);
+}
+
+static void test_who_does_not_come_back_to_it_is_dead(void **state)
+{
+	now_ns += 2000 * MS;
+	close_peer(peer_of(1));
+	settle();
+	speakers[1].reports = false;
+	pass(1900);
+	assert_false(suspected);
+	pass(300);
+	assert_true(suspected);
+}
+
+static void test_a_death_is_certain_when_the_leader_was_away_for_less(void **state)
+{
+	now_ns += 1900 * MS;
+	close_peer(peer_of(1));
+	settle();
+	assert_int_equal(told(0, 1, false), 1);
+}
+
+static void test_a_death_is_certain_again_soon(void **state)
+{
+	now_ns += 2000 * MS;
+	calm(SILENCE_MS + HEARTBEAT_MS);
+	close_peer(peer_of(1));
+	settle();
+	assert_int_equal(told(0, 1, false), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +238,10 @@ int main(void)
 		TEST(test_workers_without_a_core_do_not_hang),
 		TEST(test_nobody_is_without_a_core_for_ever),
 		TEST(test_a_late_controller_blames_nobody),
+		TEST(test_who_has_given_up_a_leader_that_was_away_lives),
+		TEST(test_who_does_not_come_back_to_it_is_dead),
+		TEST(test_a_death_is_certain_when_the_leader_was_away_for_less),
+		TEST(test_a_death_is_certain_again_soon),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -222,7 +222,8 @@ static void bus_close(struct bus *bus, uint64_t peer)
 	if (!conn)
 		return;
 	struct way *own = &conn->ways[peer & 1];
-	if (!conn->dead) // the other end will take it for dead
+	bool stopped = p->cluster->processes[conn->ways[!(peer & 1)].to].paused;
+	if (!conn->dead && !stopped) // the other end will take it for dead
 		p->disturbed_ns = p->cluster->time.now_ns;
 	own->gone = true;
 	way_drop(own);

@@ -91,6 +91,7 @@ struct server {
 	uint32_t lease_count;
 	uint64_t lease_next;
 	bool gone;
+	bool journal;     // of a single controller: its leases end with the process
 	int64_t delay_ns; // at most, of each way
 };
 

@@ -340,7 +340,8 @@ static void take_renewal(struct process *p, const struct renewal *r)
 		return;
 	if (!r->granted)
 		m->lease = 0;
-	m->meta.events.lease(m->meta.events.owner, r->granted ? r->sent_ns + m->ttl_ns : 0);
+	int64_t until_ns = p->cluster->server.journal ? INT64_MAX : r->sent_ns + m->ttl_ns;
+	m->meta.events.lease(m->meta.events.owner, r->granted ? until_ns : 0);
 	process_wake(p);
 }
 
@@ -376,7 +377,7 @@ static void renewal_arrives(void *owner, void *argument)
 	}
 	r->granted = lease != NULL;
 	if (lease)
-		lease->until_ns = c->time.now_ns + r->ttl_ns;
+		lease->until_ns = c->server.journal ? INT64_MAX : c->time.now_ns + r->ttl_ns;
 	vtime_at(&c->time, c->time.now_ns + delay(c), renewed, c, r);
 }
 
@@ -416,6 +417,9 @@ struct meta *sim_meta_create(struct process *p)
 
 void sim_meta_destroy(struct process *p)
 {
+	bool ends = p->meta != NULL && p->meta->lease != 0 && p->cluster->server.journal;
+	if (ends && !p->cluster->ending)
+		lease_end(p->cluster, p->meta->lease);
 	free(p->meta);
 	p->meta = NULL;
 }

@@ -346,6 +346,7 @@ static void create(struct cluster *c, uint64_t seed)
 	c->count = c->controllers + c->nodes + 1;
 	c->delay_ns = (int64_t)random_in(&c->random, 0, 5) * c->ms;
 	c->server.delay_ns = 2 * c->ms;
+	c->server.journal = c->controllers == 1 && seed % 2 == 1;
 	c->faults = true;
 	for (uint32_t i = 0; i < c->count; i++) {
 		struct process *p = &c->processes[i];
