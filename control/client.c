@@ -27,6 +27,8 @@ struct ask {
 	bool ended;   // this try
 	bool reached; // one of them
 	bool nobody;  // was reached in the time that there is
+	bool asked;   // in this try, and not sent elsewhere
+	bool unclear; // one that was asked has not answered: it may yet do it
 	int64_t try_until_ns, retry_at_ns, begun_ns;
 	Weir__Message *reply;
 	char *why;
@@ -97,7 +99,7 @@ static void on_opened(void *owner, uint64_t peer, const char *name)
 {
 	struct ask *ask = owner;
 	Weir__Message message = WEIR__MESSAGE__INIT;
-	ask->reached = true;
+	ask->reached = ask->asked = true;
 	message.number = peer;
 	message.body_case = WEIR__MESSAGE__BODY_REQUEST;
 	message.request = ask->request;
@@ -128,6 +130,7 @@ static void on_received(void *owner, uint64_t peer, const void *data, size_t byt
 		return;
 	}
 	if (m->body_case == WEIR__MESSAGE__BODY_REDIRECT) {
+		ask->asked = false;
 		try_ends(ask, m->redirect->reason);
 		snprintf(ask->redirect, sizeof(ask->redirect), "%.*s", BUS_WHY_BYTES - 1,
 			m->redirect->address);
@@ -143,6 +146,8 @@ static void begin_try(struct ask *ask, int64_t now_ns)
 		address = addresses->text[ask->next++ % addresses->count];
 	ask->try_until_ns = now_ns + TRY_NS;
 	ask->ended = false;
+	ask->unclear |= ask->asked;
+	ask->asked = false;
 	ask->peer = ask->bus->ops->connect(ask->bus, address);
 	*ask->redirect = 0;
 	if (!ask->peer)
@@ -170,11 +175,23 @@ static int64_t step(void *owner, int64_t now_ns)
 	return now_ns + PAUSE_NS / 4;
 }
 
-static void add_remedy(char why[BUS_WHY_BYTES])
+static bool changes_a_job(const Weir__Request *request)
+{
+	return request->what_case == WEIR__REQUEST__WHAT_SUBMIT ||
+		request->what_case == WEIR__REQUEST__WHAT_CANCEL;
+}
+
+static void add_remedy(const struct ask *ask, char why[BUS_WHY_BYTES])
 {
 	size_t bytes = strlen(why);
-	snprintf(why + bytes, BUS_WHY_BYTES - bytes,
-		"; is a controller there? --controller or $WEIR_CONTROLLER says where to look");
+	bool unclear = !ask->reply && (ask->asked || ask->unclear) && changes_a_job(ask->request);
+	if (ask->nobody)
+		snprintf(why + bytes, BUS_WHY_BYTES - bytes,
+			"; is a controller there? --controller or $WEIR_CONTROLLER says where to "
+			"look");
+	else if (unclear)
+		snprintf(why + bytes, BUS_WHY_BYTES - bytes,
+			"; it may be done all the same: look at `weir list`");
 }
 
 Weir__Message *client_ask(const struct client_place *place, Weir__Request *request,
@@ -197,7 +214,6 @@ Weir__Message *client_ask(const struct client_place *place, Weir__Request *reque
 		ask.bus->ops->destroy(ask.bus);
 	}
 	loop_destroy(ask.loop);
-	if (ask.nobody)
-		add_remedy(ret_why);
+	add_remedy(&ask, ret_why);
 	return ask.reply;
 }

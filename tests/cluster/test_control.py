@@ -333,6 +333,22 @@ def a_low_limit_of_open_files_keeps_nobody_out(cluster):
         one.close()
 
 
+@test
+def what_a_stopped_controller_was_asked_may_be_done_later(cluster):
+    controller = cluster.controller()
+    cluster.node("a")
+    cluster.await_nodes(a="alive")
+    controller.send_signal(signal.SIGSTOP)
+    failed = cluster.weir("submit", "job.yaml", code=1).stderr
+    assert "may be done all the same" in failed and failed.count("\n") == 1, failed
+    failed = cluster.weir("list", code=1).stderr
+    assert "does not answer" in failed and "all the same" not in failed, failed
+    controller.send_signal(signal.SIGCONT)
+    await_that(lambda: len(cluster.json("list")["jobs"]) == 1, "it is not done")
+    cluster.await_state(cluster.json("list")["jobs"][0]["id"], "finished")
+    assert len(cluster.json("list")["jobs"]) == 1
+
+
 def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
