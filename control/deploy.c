@@ -256,10 +256,14 @@ static Weir__Replacement *replacement_of(const struct candidate *candidate)
 	return record_copy(&r);
 }
 
-// The last try at a new replica was with this one.
-static bool was_tried(const struct job_entry *job, const struct candidate *candidate)
+// How little speaks for it: the last try at a new replica was with this process, or the place was
+// lost there, because a part failed or hung; that may well come again.
+static uint32_t doubt_of(const struct job_entry *job, uint32_t place,
+	const struct candidate *candidate)
 {
-	return job->repair.incarnation == candidate->node->record->incarnation;
+	uint64_t incarnation = candidate->node->record->incarnation;
+	bool tried = job->repair.incarnation == incarnation;
+	return tried ? 2 : job->record->participants[place]->incarnation == incarnation;
 }
 
 static void say_no_replacement(struct job_entry *job, uint32_t place)
@@ -291,7 +295,8 @@ Weir__Replacement *deploy_choose_replacement(struct controller *c, struct job_en
 	for (uint32_t i = 0; i < count; i++)
 		if (candidates[i].free >= workers && !has_part(job, candidates[i].node) &&
 			stands_apart(job->record, place, &candidates[i]) &&
-			(!best || was_tried(job, best)))
+			(!best ||
+				doubt_of(job, place, &candidates[i]) < doubt_of(job, place, best)))
 			best = &candidates[i];
 	if (best)
 		chosen = replacement_of(best);

@@ -226,6 +226,28 @@ static void test_another_node_is_tried_then(void **state)
 	}
 }
 
+// A full disk, say: it would most likely fail again.
+static void test_whose_part_failed_is_tried_after_others(void **state)
+{
+	run_job(4, false);
+	for (uint32_t i = 0; i < 4; i++) {
+		models[i].up = true;
+		models[i].state = WEIR__PART_STATE__PART_RUNNING;
+	}
+	join_spare(SPARE);
+	say_state(LOST, WEIR__PART_STATE__PART_FAILED);
+	say_state(LOST, WEIR__PART_STATE__PART_NONE);
+	say_lost(0, LOST);
+	say_lost(2, LOST);
+	say_lost(3, LOST);
+	assert_int_equal(sent(SPARE, WEIR__MESSAGE__BODY_PREPARE), 1);
+	say_state(SPARE, WEIR__PART_STATE__PART_FAILED);
+	models[SPARE].state = WEIR__PART_STATE__PART_NONE;
+	forget_sent();
+	pass(5200);
+	assert_true(sent(LOST, WEIR__MESSAGE__BODY_PREPARE) > 0); // better than none
+}
+
 static void test_another_place_is_tried_then(void **state)
 {
 	lose_one();
@@ -314,6 +336,7 @@ int main(void)
 		TEST(test_it_does_not_last_for_ever),
 		TEST(test_it_is_tried_again_later_and_later),
 		TEST(test_another_node_is_tried_then),
+		TEST(test_whose_part_failed_is_tried_after_others),
 		TEST(test_another_place_is_tried_then),
 		TEST(test_a_job_that_ends_early_gives_it_up),
 		TEST(test_a_job_that_is_cancelled_gives_it_up),
