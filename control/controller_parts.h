@@ -235,8 +235,9 @@ bool takeover_is_known(const struct job_entry *job, uint32_t index, const Weir__
 bool takeover_is_without(const struct job_entry *job, uint32_t index); // and that is written
 // Whether a node's process has no place in the job, and is to be given none.
 bool takeover_is_over(const struct job_entry *job, const struct node *node);
-// What may die now, as text of REASON_BYTES; "": the job has no replicas.
-void takeover_survives(const struct job_entry *job, char *text);
+// What may die now, as far as this leader has heard, as text of REASON_BYTES; "": the job has no
+// replicas.
+void takeover_survives(struct controller *c, const struct job_entry *job, char *text);
 
 // repair.c: new replicas in the place of participants that are lost
 void repair_settled(struct controller *c, struct job_entry *job);

@@ -76,7 +76,7 @@ static void reply_jobs(struct controller *c, uint64_t peer, uint64_t number,
 		status->waiting = job_is_ended(job) ? (char *)"" : job->waiting;
 		if (only) {
 			fill_parts(c, job, status);
-			takeover_survives(job, survives);
+			takeover_survives(c, job, survives);
 			status->survives = survives;
 			status->repair = repair_status(c, job, &repair) ? &repair : NULL;
 		}

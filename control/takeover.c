@@ -375,9 +375,19 @@ static bool dies_with(const Weir__JobRecord *record, uint32_t index, uint32_t ot
 	return rack ? strcmp(a->rack, b->rack) == 0 : strcmp(a->host, b->host) == 0;
 }
 
+// Whether this leader has heard of it: before, it may be dead, or have been given up.
+static bool is_there(struct controller *c, const struct job_entry *job, uint32_t index)
+{
+	const Weir__Participant *participant = job->record->participants[index];
+	const struct standing *standing = &job->standings[index];
+	struct node *node = registry_node(c, participant->node);
+	return standing->heard && !standing->gone && node && node->state == NODE_ALIVE &&
+		is_process_of(node, participant);
+}
+
 // Whether the job outlives what happens to `index`, of all that may die at once with `first`.
-static bool outlives(const struct job_entry *job, uint32_t first, uint32_t index, bool rack,
-	char *why)
+static bool outlives(struct controller *c, const struct job_entry *job, uint32_t first,
+	uint32_t index, bool rack, char *why)
 {
 	const Weir__Cover *cover = job->record->covers[index];
 	if (!cover->whole) {
@@ -387,11 +397,14 @@ static bool outlives(const struct job_entry *job, uint32_t first, uint32_t index
 	}
 	for (size_t i = 0; i < cover->n_by; i++) {
 		uint32_t by = cover->by[i];
-		bool lost = job->standings[by].lost;
-		if (!lost && !dies_with(job->record, first, by, rack))
+		bool lost = job->standings[by].lost, there = is_there(c, job, by);
+		if (!lost && there && !dies_with(job->record, first, by, rack))
 			continue;
 		snprintf(why, REASON_BYTES, "tasks of node %.72s have no other instance%s%.72s",
-			name_of(job, index), lost ? ": that was on node " : " elsewhere than on ",
+			name_of(job, index),
+			lost            ? ": that was on node "
+				: there ? " elsewhere than on "
+					: " that was heard of yet: it is on node ",
 			name_of(job, by));
 		return false;
 	}
@@ -399,8 +412,8 @@ static bool outlives(const struct job_entry *job, uint32_t first, uint32_t index
 }
 
 // Counts the domains of which the job outlives any one, and those of which it does not.
-static void count_domains(const struct job_entry *job, bool rack, uint32_t *ret_spared,
-	uint32_t *ret_needed, char *why)
+static void count_domains(struct controller *c, const struct job_entry *job, bool rack,
+	uint32_t *ret_spared, uint32_t *ret_needed, char *why)
 {
 	uint32_t count = (uint32_t)job->record->n_participants;
 	*ret_spared = *ret_needed = 0;
@@ -410,25 +423,25 @@ static void count_domains(const struct job_entry *job, bool rack, uint32_t *ret_
 			counted = !job->standings[k].lost && dies_with(job->record, i, k, rack);
 		for (uint32_t k = i; k < count && good && !counted; k++)
 			good = job->standings[k].lost || !dies_with(job->record, i, k, rack) ||
-				outlives(job, i, k, rack, why);
+				outlives(c, job, i, k, rack, why);
 		*ret_spared += !counted && good;
 		*ret_needed += !counted && !good;
 	}
 }
 
-void takeover_survives(const struct job_entry *job, char *text)
+void takeover_survives(struct controller *c, const struct job_entry *job, char *text)
 {
 	uint32_t spared, needed;
 	char why[REASON_BYTES] = "", rack_why[REASON_BYTES];
 	*text = 0;
 	if (!has_covers(job->record) || !is_under_way(job->record->state))
 		return;
-	count_domains(job, false, &spared, &needed, why);
+	count_domains(c, job, false, &spared, &needed, why);
 	if (needed > 0) {
 		snprintf(text, REASON_BYTES, "survives %s: %.200s",
 			spared > 0 ? "not every further death" : "no further death", why);
 		return;
 	}
-	count_domains(job, true, &spared, &needed, rack_why);
+	count_domains(c, job, true, &spared, &needed, rack_why);
 	snprintf(text, REASON_BYTES, needed > 0 ? "survives 1 host" : "survives 1 rack");
 }

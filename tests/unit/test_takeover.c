@@ -53,6 +53,25 @@ static void test_status_says_what_may_die(void **state)
 			"was on node n3");
 }
 
+// One of them may have died unheard, and the record know nothing of it.
+static void test_status_promises_nothing_of_whom_a_new_leader_has_not_heard(void **state)
+{
+	run_job(4, false);
+	lose_leader();
+	Weir__Part running = part_of(WEIR__PART_STATE__PART_RUNNING, NULL, 0);
+	assert_non_null(strstr(status()->survives, "survives no further death"));
+	join_and_report(0, &running);
+	join_and_report(1, &running);
+	join_and_report(2, &running);
+	assert_survives("survives not every further death: tasks of node n2 have no other "
+			"instance that was heard of yet: it is on node n3");
+	join(3, &running);
+	assert_non_null(strstr(status()->survives, "survives not every further death"));
+	report(3, &running);
+	settle();
+	assert_survives("survives 1 host");
+}
+
 static void test_a_write_under_way_delays_nothing(void **state)
 {
 	run_job(3, true);
@@ -374,6 +393,7 @@ int main(void)
 		TEST(test_a_part_that_fails_is_taken_over_and_swept),
 		TEST(test_a_zombie_is_swept_when_it_is_back),
 		TEST(test_status_says_what_may_die),
+		TEST(test_status_promises_nothing_of_whom_a_new_leader_has_not_heard),
 		TEST(test_a_new_leader_learns_who_is_lost),
 		TEST(test_one_that_dies_unheard_is_done_without),
 		TEST(test_whom_one_replaced_that_dies_unheard_is_not_lost_unless_listed),
