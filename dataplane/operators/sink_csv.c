@@ -93,6 +93,16 @@ static int sink_publish(void *self, struct weir_context *ctx)
 	return error;
 }
 
+// What is wrong with the state itself is said elsewhere.
+static int sink_restore(void *self, struct weir_context *ctx, struct snapshot_reader *r)
+{
+	struct sink_rows *s = self;
+	int error = sink_rows_restore(self, ctx, r);
+	if (error != 0 && error != -EBADMSG && error != -ENODATA)
+		fail(ctx, s->file->path, error);
+	return error;
+}
+
 const struct weir_operator sink_csv = {
 	.size = sizeof(struct weir_operator),
 	.version = WEIR_OPERATOR_VERSION,
@@ -107,6 +117,6 @@ const struct weir_operator sink_csv = {
 	.finish = sink_finish,
 	.state_version = SINK_ROWS_STATE_VERSION,
 	.snapshot = sink_rows_snapshot,
-	.restore = sink_rows_restore,
+	.restore = sink_restore,
 	.publish = sink_publish,
 };

@@ -1,6 +1,8 @@
 // The sinks that write rows, killed at any time and followed by a successor that replays: each line
 // is written once and none is missing, byte for byte.
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "dataplane/operators/sink_rows.h"
 #include "dataplane/operators/sinks.h"
@@ -296,6 +298,28 @@ static void the_file_goes_along_where_all_is_asked_for(void **state)
 	}
 }
 
+static void a_disk_that_cannot_take_the_file_is_named(void **state)
+{
+	static uint8_t whole[OUTPUT_ROOM];
+	struct operator_test t;
+	struct rlimit before, none;
+	begin(&t, &sink_csv);
+	for (uint32_t b = 0; b < BATCHES; b++)
+		assert_int_equal(give(&t, b), WEIR_DONE);
+	size_t bytes = take_whole(&t, whole, sizeof(whole));
+	test_end(&t);
+	begin(&t, &sink_csv);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = (struct rlimit){0, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	int error = restore_from(&t, whole, bytes);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(error, -EFBIG);
+	assert_non_null(strstr(test_error(&t), "out.csv: cannot be written: File too large"));
+	test_end(&t);
+}
+
 static void a_file_too_large_to_go_along_is_refused(void **state)
 {
 	struct operator_test t;
@@ -404,6 +428,7 @@ int main(void)
 		cmocka_unit_test(what_reaches_beyond_is_cut),
 		cmocka_unit_test(another_process_needs_the_file_as_well),
 		cmocka_unit_test(the_file_goes_along_where_all_is_asked_for),
+		cmocka_unit_test(a_disk_that_cannot_take_the_file_is_named),
 		cmocka_unit_test(a_file_too_large_to_go_along_is_refused),
 		cmocka_unit_test(a_section_of_before_is_read),
 		cmocka_unit_test(standard_output_gets_each_line_once),
