@@ -93,7 +93,7 @@ void session_reset(struct session *s)
 	s->reorder_steps = 1;
 	s->true_losses = 0;
 	s->reorder_at_ns = s->blocked_ns = INT64_MAX;
-	s->probed = s->ack_now = s->link_full = s->told = s->frame_waits = false;
+	s->burst_full = s->probed = s->ack_now = s->link_full = s->told = s->frame_waits = false;
 	s->peer_progress = 0;
 	congestion_restart(&s->congestion);
 }

@@ -102,6 +102,8 @@ struct session {
 	int64_t blocked_ns; // pacing held something back until then
 	int64_t hello_at_ns;
 	bool probed, link_full;
+	bool burst_full;     // since the last acknowledgement a burst was cut off by pacing
+	uint32_t burst_room; // where pacing would cut off the next; UINT32_MAX: it would not
 	bool told, frame_waits;    // the last new packet was messages; a frame found no room
 	struct rte_mbuf *messages; // being filled
 	uint32_t message_count;

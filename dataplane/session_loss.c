@@ -177,8 +177,10 @@ bool session_acknowledge(struct session *s, const struct session_header *h, int6
 			(int64_t)(int32_t)(session_stamp(now_ns) - h->echo) *
 				(1 << SESSION_STAMP_SHIFT),
 			now_ns);
+	// Where a round trip is no longer than a step, pacing lets half of the window leave in it.
 	congestion_advance(&s->congestion, count, s->first, s->next,
-		in_flight * 4 >= s->congestion.window * 3);
+		s->burst_full || in_flight * 4 >= s->congestion.window * 3);
+	s->burst_full = false;
 	session_detect_losses(s, now_ns);
 	return true;
 }

@@ -172,6 +172,7 @@ void session_send(struct session *s, struct rte_mbuf **frames, uint32_t count, v
 	begin_numbered(s, count, session_in_flight(s), now_ns);
 	for (uint32_t i = 0; i < count; i++)
 		send_new(s, frames[i], &h, owner, now_ns);
+	s->burst_full |= count >= s->burst_room;
 	s->stats.frames_sent += count;
 	s->told = false;
 }
@@ -218,16 +219,22 @@ static uint32_t paced(struct session *s, uint32_t wanted, int64_t now_ns)
 {
 	enum { BURST_MIN = 16 };
 	int64_t pace = s->congestion.pace_ns;
+	s->burst_room = UINT32_MAX;
 	if (pace == 0)
 		return wanted;
 	int64_t burst = (int64_t)s->congestion.window / 2;
 	burst = burst < BURST_MIN ? BURST_MIN : burst;
-	if (s->paced_ns < now_ns - burst * pace)
+	bool whole = s->paced_ns < now_ns - burst * pace;
+	if (whole)
 		s->paced_ns = now_ns - burst * pace;
 	int64_t allowed = s->paced_ns > now_ns ? 0 : (now_ns - s->paced_ns) / pace + 1;
 	if (allowed == 0)
 		s->blocked_ns = s->paced_ns;
-	return allowed < wanted ? (uint32_t)allowed : wanted;
+	if (allowed >= wanted)
+		return wanted;
+	if (whole)
+		s->burst_room = (uint32_t)allowed;
+	return (uint32_t)allowed;
 }
 
 uint32_t session_resend_room(struct session *s, int64_t now_ns)

@@ -50,6 +50,23 @@ static void test_items_arrive_whatever_the_wire_does(void **state)
 	}
 }
 
+// Where a round trip is no longer than a step, pacing cuts every burst off at half the window: that
+// too says that the window is in the way.
+static void test_a_window_grows_though_a_step_is_a_round_trip(void **state)
+{
+	struct fixture *f = fixture_create(1, 256, 0);
+	f->wire.faults.delay_ns = 0;
+	for (uint32_t round = 0; round < 3000; round++) {
+		for (uint32_t i = 0; i < LINK_BURST && fixture_send(f); i++)
+			sender_flush(&f->sender);
+		fixture_step(f, 3000);
+		fixture_receive(f);
+	}
+	assert_true(f->ends[0].session->congestion.window >= 2 * LINK_BURST);
+	pump(f, f->sent, 1000);
+	fixture_destroy(f);
+}
+
 // One that has an earlier boot number than whoever is to be met, as it was replaced.
 static void test_who_had_the_place_before_is_stale(void **state)
 {
@@ -97,6 +114,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_items_arrive_over_a_good_wire),
 		cmocka_unit_test(test_items_arrive_whatever_the_wire_does),
+		cmocka_unit_test(test_a_window_grows_though_a_step_is_a_round_trip),
 		cmocka_unit_test(test_who_had_the_place_before_is_stale),
 		cmocka_unit_test(test_a_channel_is_renewed),
 	};
