@@ -15,7 +15,7 @@ static uint32_t crc_head(const uint8_t *frame)
 {
 	uint32_t half, crc = crc_short(frame, 24, 0xFFFFFFFFu);
 	memcpy(&half, frame + 24, sizeof(half));
-	return crc_half_word(crc_half_word(crc, half), 0);
+	return crc_word(crc, half);
 }
 
 uint32_t frame_crc(const void *frame, uint32_t length)
@@ -24,37 +24,27 @@ uint32_t frame_crc(const void *frame, uint32_t length)
 	return crc_text(at + BEHIND, length - (uint32_t)BEHIND, crc_head(at)) ^ 0xFFFFFFFFu;
 }
 
-// A CRC's instructions wait for each other, and the core has room for those of four.
-static void crc_four(const struct frame_header *const frames[4], uint32_t crcs[4])
+// Together as far as the shortest goes.
+static void crc_of_four(const struct frame_header *const frames[4], uint32_t crcs[4])
 {
 	const uint8_t *at[4];
-	uint32_t crc[4], bytes[4], common = UINT32_MAX, done = 0;
+	uint32_t bytes[4], common = UINT32_MAX;
 	for (int i = 0; i < 4; i++) {
 		at[i] = (const uint8_t *)frames[i] + BEHIND;
 		bytes[i] = frames[i]->length - (uint32_t)BEHIND;
 		common = bytes[i] < common ? bytes[i] : common;
-		crc[i] = crc_head((const uint8_t *)frames[i]);
+		crcs[i] = crc_head((const uint8_t *)frames[i]);
 	}
-	for (; done + 8 <= common; done += 8)
-		for (int i = 0; i < 4; i++)
-			crc[i] = crc_word(crc[i], crc_load(at[i] + done));
+	crc_four(at, common, crcs);
 	for (int i = 0; i < 4; i++)
-		crcs[i] = crc_text(at[i] + done, bytes[i] - done, crc[i]) ^ 0xFFFFFFFFu;
-}
-
-// The four are short enough, as they mostly are or are not together.
-static bool is_short(const struct frame_header *const frames[4])
-{
-	enum { SHORT = 768 };
-	return frames[0]->length <= SHORT && frames[1]->length <= SHORT &&
-		frames[2]->length <= SHORT && frames[3]->length <= SHORT;
+		crcs[i] = crc_text(at[i] + common, bytes[i] - common, crcs[i]) ^ 0xFFFFFFFFu;
 }
 
 void frame_crc_burst(const struct frame_header *const *frames, uint32_t count, uint32_t *ret_crcs)
 {
 	uint32_t at = 0;
-	for (; at + 4 <= count && is_short(frames + at); at += 4)
-		crc_four(frames + at, ret_crcs + at);
+	for (; at + 4 <= count; at += 4)
+		crc_of_four(frames + at, ret_crcs + at);
 	for (; at < count; at++)
 		ret_crcs[at] = frame_crc(frames[at], frames[at]->length);
 }
