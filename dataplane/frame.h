@@ -68,8 +68,7 @@ enum weir_drop frame_check(const void *frame, uint32_t bytes, const struct frame
 // CRC32C of a frame of `length` bytes, its crc32c field counted as 0.
 uint32_t frame_crc(const void *frame, uint32_t length);
 
-// The same of several frames, each of the length its header says; short ones cost half as much
-// together.
+// The same of several frames, each of the length its header says; four together cost less.
 void frame_crc_burst(const struct frame_header *const *frames, uint32_t count, uint32_t *ret_crcs);
 
 // Walk packed records in [first, limit).  Returns how many there are, or -1 when lengths do not
