@@ -90,6 +90,7 @@ struct receiver {
 	bool lost, standby_lost;      // it was told that the instance there is gone
 	bool waits;                   // for its task's state: takes nothing and tells nothing
 	bool chooses;                 // has it, and takes from whichever instance sends
+	uint64_t known; // while it does: what is opened above it follows a loss it was not told of
 	bool tells;                   // of a replicated end: what is consumed is told
 	struct rte_mbuf *frame;       // in hand, or NULL
 	const uint8_t *first, *limit; // its items not yet consumed
@@ -213,12 +214,14 @@ void receiver_succeed(struct receiver *r);
 // wanted next. The task's chain must be drained.  Returns whether that happened.
 bool receiver_follow(struct receiver *r);
 
-// The instances of the producer on that worker of the plan are gone, or another node has them now.
-void receiver_lose(struct receiver *r, uint32_t worker);
+// The instances of the producer on that worker of the plan are gone, and taken over under that
+// incarnation; or another node has them now.
+void receiver_lose(struct receiver *r, uint32_t worker, uint64_t incarnation);
 void receiver_admit(struct receiver *r, uint32_t worker);
 
 // Its task has got its state from its other instance: say to both instances of the producer that
-// it is there and from where on it needs items, and take them from the one that sends.
+// it is there and from where on it needs items, and take them from the one that sends; not from
+// one that began after this one was made, unless it was told for whom.
 void receiver_restored(struct receiver *r);
 
 // Tell what is consumed, and give back what a fenced producer still sent. Once a step.

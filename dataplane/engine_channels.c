@@ -86,13 +86,23 @@ static uint32_t producer_worker(const struct engine *e, uint32_t channel)
 	return plan->tasks[plan->channels[channel].from].worker;
 }
 
+// Whatever sends when a new replica is made does so under less than its boot number: all that
+// would take over later got other incarnations after it (docs/protocol.md, rule G14).
+static void await_state(struct engine *e, const struct plan_task *task, struct receiver *r)
+{
+	VERIFY(e->config.network != NULL); // its other instance is on another node
+	r->waits = true;
+	r->known = e->config.network->boots[task->worker];
+}
+
 static void create_receivers(struct engine *e, const struct plan_task *task)
 {
 	for (uint32_t i = 0; i < task->input_count; i++) {
 		struct receiver *r = e->receiver_of[task->inputs[i]];
 		receiver_create(r, &e->channels[task->inputs[i]]);
-		r->waits = e->config.repair;
-		if (!r->waits)
+		if (e->config.repair)
+			await_state(e, task, r);
+		else
 			receiver_expect(r, e->config.incarnation);
 		r->tells = engine_is_followed(e, task->inputs[i]);
 		if (task->standby_inputs == NULL || task->standby_inputs[i] == PLAN_NONE)

@@ -121,17 +121,20 @@ static void change_over(struct receiver *r)
 	r->expect.checksum = r->channel->config.checksum;
 }
 
-static uint64_t opened_of(const struct channel *channel, bool lost)
+// 0: nothing that may be obeyed. Somebody has begun for a loss that this node was not told of when
+// it opened above what is known: what rests on that could not be told a new leader (rule G5).
+static uint64_t opened_of(const struct receiver *r, const struct channel *channel, bool lost)
 {
-	return channel == NULL || lost
-		? 0
-		: atomic_load_explicit(&channel->opened, memory_order_acquire); // pairs sender_open
+	if (channel == NULL || lost)
+		return 0;
+	uint64_t opened = atomic_load_explicit(&channel->opened, memory_order_acquire);
+	return opened <= r->known ? opened : 0; // pairs sender_open
 }
 
 static bool choose(struct receiver *r)
 {
-	uint64_t opened = opened_of(r->channel, r->lost);
-	uint64_t other = opened_of(r->standby, r->standby_lost);
+	uint64_t opened = opened_of(r, r->channel, r->lost);
+	uint64_t other = opened_of(r, r->standby, r->standby_lost);
 	if (opened == 0 && other == 0)
 		return false;
 	if (other > opened)
@@ -155,10 +158,13 @@ bool receiver_follow(struct receiver *r)
 	return true;
 }
 
-void receiver_lose(struct receiver *r, uint32_t worker)
+void receiver_lose(struct receiver *r, uint32_t worker, uint64_t incarnation)
 {
 	if (r->standby == NULL)
 		return;
+	bool either = r->from == worker || r->standby_from == worker;
+	if (either && incarnation > r->known)
+		r->known = incarnation;
 	r->lost |= r->from == worker;
 	r->standby_lost |= r->standby_from == worker;
 }

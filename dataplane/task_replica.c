@@ -35,7 +35,7 @@ void task_lose(struct task *t, uint32_t worker, uint64_t incarnation, bool alone
 	for (uint32_t i = 0; i < t->exchange.sender_count; i++)
 		sender_lose(&t->exchange.senders[i], worker);
 	for (uint32_t i = 0; i < t->input_count; i++)
-		receiver_lose(&t->receivers[i], worker);
+		receiver_lose(&t->receivers[i], worker, incarnation);
 	if (is_twin(t, worker))
 		twin_is_lost(t, incarnation, alone);
 }

@@ -53,6 +53,17 @@ def nobody_was_told(lines):
     return number and without(lines, f" {found[1]} loss_told ")
 
 
+def a_new_one_was_not_told(lines):
+    """It takes from one that began after it was made."""
+    for number, line in enumerate(lines):
+        found = re.search(r" (n\d+) node_joined .* anew=1 ", line)
+        first = found and at(lines[number:], f" {found[1]} fence_answered ")[0]
+        if first:
+            answer = re.sub(r" (inc|expects)=\w+", r" \1=ffff", lines[number + first])
+            return lines[:number + first] + [answer] + lines[number + first + 1:]
+    return None
+
+
 def it_answers_and_does_not_fence(lines):
     number, found = at(lines, r" fence_answered channel=\d+ inc=101 expects=101 ")
     return number and lines[:number] + [lines[number].replace("expects=101", "expects=100")] + \
@@ -103,6 +114,7 @@ def nobody_was_heard(lines):
 CHANGES = ((the_replica_has_less, "replicas", {"G1"}),
            (it_acknowledges_after_beginning, "replicas", {"T8"}),
            (nobody_was_told, "replicas", {"G5"}),
+           (a_new_one_was_not_told, "replicas", {"G5"}),
            (it_answers_and_does_not_fence, "replicas", {"T1"}),
            (one_has_not_admitted, "replicas", {"G12"}),
            (another_item, "replicas", {"I1"}),

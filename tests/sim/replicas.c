@@ -293,6 +293,8 @@ static bool has_ended(struct replica_world *w)
 		for (uint32_t i = 0; i < w->node_workers && w->whole[p]; i++)
 			if (!atomic_load(&w->nodes[w->holders[p]].engine->workers[i].worker.done))
 				return false;
+	if (w->misled_until_ns != 0)
+		return false; // it is still to be lost
 	w->seen[REPLICA_ENDED_DURING] += w->repair.active;
 	return true;
 }

@@ -67,7 +67,9 @@ enum {
 	X(ZOMBIE_REPLACED, "one taken for dead worked on beside the new one")                      \
 	X(MISLED, "one lost that alone was told of another's loss")                                \
 	X(MISLED_BEGAN, "and had taken over from it")                                              \
-	X(UNTOLD, "a replica waited until it was told of a loss")
+	X(UNTOLD, "a replica waited until it was told of a loss")                                  \
+	X(MUTED, "a whole place that had not heard yet from whom to take")                         \
+	X(CHOICE_UNTOLD, "a new instance waited until it was told of a loss")
 
 enum replica_situation {
 #define SITUATION(name, text) REPLICA_##name,
@@ -148,6 +150,8 @@ struct replica_world {
 	struct replica_repair repair;
 	uint64_t incarnation;    // the latest of all
 	int64_t misled_until_ns; // when the misled one is lost; 0: there is none
+	int64_t muted_until_ns;  // the new node does not hear who sends at `muted`
+	uint32_t muted;          // a place
 	bool short_logs;
 	uint32_t losses;
 	int64_t now_ns;

@@ -73,6 +73,19 @@ static void check_hand(struct replica_world *w, const struct receiver *r)
 				r->first, r->items));
 }
 
+// What was opened after a new instance was made it obeys only if it was told of the loss.
+static void check_first(struct replica_world *w, const struct task *t, const struct receiver *r)
+{
+	const struct engine *e = w->nodes[replica_node_of(w, t->id)].engine;
+	const struct engine_worker *own = engine_worker_of(e, t->id);
+	if (!e->config.repair || r->standby == NULL ||
+		r->expect.incarnation <= e->config.network->boots[t->plan->worker])
+		return;
+	if (!told_losses_have(&own->worker.told, r->standby_from, r->expect.incarnation))
+		replica_violate(w, "a new instance obeys an opening without having been told of "
+				   "the loss");
+}
+
 static void check_receiver(struct replica_world *w, const struct task *t, uint32_t input)
 {
 	const struct receiver *r = &t->receivers[input];
@@ -84,6 +97,8 @@ static void check_receiver(struct replica_world *w, const struct task *t, uint32
 		replica_violate(w, "a receiver expects an older incarnation than it answered");
 	if (r->standby != NULL && atomic_load(&r->standby->answered) >= answered)
 		replica_violate(w, "a receiver has answered two instances");
+	if (*before == 0)
+		check_first(w, t, r);
 	if (*before != 0 && *before != answered && r->channel->config.id == t->plan->inputs[input])
 		w->seen[REPLICA_BACK]++;
 	*before = r->expect.incarnation;
@@ -355,6 +370,10 @@ static void see(struct replica_world *w, const struct task *t)
 	w->seen[REPLICA_NOT_ALONE] +=
 		t->replica.role == REPLICA_OWNER && twin_lost && t->replica.release_count != 0;
 	w->seen[REPLICA_UNTOLD] += t->replica.untold != NULL;
+	for (uint32_t i = 0; i < t->input_count; i++)
+		w->seen[REPLICA_CHOICE_UNTOLD] += t->receivers[i].chooses &&
+			atomic_load(&t->receivers[i].channel->opened) == 0 &&
+			atomic_load(&t->receivers[i].standby->opened) > t->receivers[i].known;
 	w->seen[REPLICA_LOG_FULL] += t->replica.role == REPLICA_OWNER && t->blocked &&
 		order_log_room(&t->log) <= TASK_STEP_FRAMES;
 }

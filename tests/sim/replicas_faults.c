@@ -96,6 +96,8 @@ static void be_calm(struct replica_world *w)
 	struct wire_faults *f = &w->wire.faults;
 	*f = (struct wire_faults){.delay_ns = f->delay_ns};
 	memset(w->wire.cut_until_ns, 0, sizeof(w->wire.cut_until_ns));
+	memset(w->wire.mute_until_ns, 0, sizeof(w->wire.mute_until_ns));
+	w->muted_until_ns = 0;
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		w->nodes[n].eager = 900;
 		if (!w->nodes[n].lost)
@@ -247,6 +249,16 @@ static bool is_time(struct replica_world *w)
 	return w->now_ns >= f->lose_at_ns;
 }
 
+// Would it begin for the one that a new node does not hear?
+static bool is_muted(const struct replica_world *w, uint32_t place)
+{
+	const struct workload_cover *cover = &w->covers[place];
+	bool found = false;
+	for (uint32_t i = 0; i < cover->by_count && w->now_ns < w->muted_until_ns; i++)
+		found |= cover->by[i] == w->muted;
+	return found;
+}
+
 // An older leader tells it alone that another is lost, and goes; then it goes as well, unheard. The
 // other never is.
 static bool mislead(struct replica_world *w, uint32_t place)
@@ -254,10 +266,12 @@ static bool mislead(struct replica_world *w, uint32_t place)
 	struct replica_node *node = &w->nodes[w->holders[place]];
 	const struct workload_cover *cover = &w->covers[place];
 	struct random *r = &w->random;
-	if (w->repair.active || !w->whole[place] || cover->by_count == 0 || !random_chance(r, 300))
+	bool muted = is_muted(w, place);
+	if (w->repair.active || !w->whole[place] || cover->by_count == 0 ||
+		!random_chance(r, muted ? 800 : 300))
 		return false;
 	node->lost = node->misled = node->heeds = true;
-	node->misled_of = cover->by[random_in(r, 0, cover->by_count - 1)];
+	node->misled_of = muted ? w->muted : cover->by[random_in(r, 0, cover->by_count - 1)];
 	node->news[node->misled_of].begin_ns = w->now_ns;
 	w->misled_until_ns = w->now_ns + (int64_t)random_in(r, 1, 40ull * MS >> random_in(r, 0, 8));
 	return true;
@@ -292,6 +306,8 @@ static void maybe_lose(struct replica_world *w)
 	if (w->misled_until_ns != 0 || !is_time(w))
 		return;
 	uint32_t first = (uint32_t)random_in(&w->random, 0, w->place_count - 1), i = 0;
+	if (w->now_ns < w->muted_until_ns && w->covers[w->muted].by_count != 0)
+		first = w->covers[w->muted].by[0];
 	while (i < w->place_count && !can_lose(w, (first + i) % w->place_count))
 		i++;
 	if (i == w->place_count) {

@@ -55,6 +55,22 @@ static void tell_lost(struct replica_world *w)
 	}
 }
 
+// What one place says of who sends is lost on its way to the new node, for a time. Others may say
+// it first that begin meanwhile.
+static void mute(struct replica_world *w)
+{
+	struct replica_repair *r = &w->repair;
+	uint32_t muted = (uint32_t)random_in(&w->random, 0, w->place_count - 1);
+	if (muted == r->place || !w->whole[muted] || w->now_ns >= w->faults.end_ns)
+		return;
+	w->muted = muted;
+	w->muted_until_ns = soon(w, 200);
+	for (uint32_t i = 0; i < w->node_workers; i++)
+		for (uint32_t k = 0; k < w->node_workers; k++)
+			w->wire.mute_until_ns[w->holders[muted] * w->node_workers + i]
+					     [r->node * w->node_workers + k] = w->muted_until_ns;
+}
+
 static void begin(struct replica_world *w, uint32_t place)
 {
 	struct replica_repair *r = &w->repair;
@@ -81,6 +97,8 @@ static void begin(struct replica_world *w, uint32_t place)
 	for (uint32_t n = 0; n < w->node_count; n++)
 		if (n != r->node && replica_lives(w, n))
 			w->nodes[n].news[place].admit_ns = soon(w, most_ms);
+	if (random_chance(&w->random, 500))
+		mute(w);
 	w->seen[REPLICA_JOINED]++;
 }
 
@@ -176,6 +194,10 @@ static void become_whole(struct replica_world *w)
 			if (w->whole[p])
 				w->nodes[n].successors[p] = r->successors[p];
 	w->faults.repair_at_ns = soon(w, 20);
+	if (w->now_ns < w->muted_until_ns && w->losses < w->faults.losses) {
+		w->faults.lose_at_ns = soon(w, 5);
+		w->seen[REPLICA_MUTED]++;
+	}
 	w->seen[REPLICA_WHOLE]++;
 }
 

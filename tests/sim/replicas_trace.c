@@ -324,7 +324,8 @@ static void tell_node(const struct replica_world *w, uint32_t n)
 	const struct replica_node *node = &w->nodes[n];
 	struct traced_node *was = &traced.nodes[n];
 	if (!was->joined)
-		EVENT(w, n, "node_joined", "place=%u anew=%d", node->place, node->anew);
+		EVENT(w, n, "node_joined", "place=%u anew=%d boot=%" PRIx64, node->place,
+			node->anew, node->boots[node->place * w->node_workers]);
 	was->joined = true;
 	if (node->lost && !was->lost)
 		EVENT(w, n, "node_lost", "place=%u dead=%d", node->place, node->dead);

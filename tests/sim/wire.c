@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/session_packet.h"
 #include "numa/assert.h"
 
 // What stands before a session packet on the wire: so it lies at an address that is only even.
@@ -101,12 +102,28 @@ static int64_t pass(struct wire *w, uint32_t bytes)
 	return w->busy_ns;
 }
 
+static bool opens(const struct rte_mbuf *packet)
+{
+	const struct session_header *h = rte_pktmbuf_mtod(packet, const struct session_header *);
+	const struct session_message *m = (const struct session_message *)(h + 1);
+	bool found = false;
+	for (uint32_t i = 0; h->type == SESSION_MESSAGES && i < h->length / sizeof(*m); i++)
+		found |= m[i].kind == MESSAGE_OPEN && m[i].incarnation != 0;
+	return found;
+}
+
+static bool is_cut(const struct wire *w, uint32_t from, uint32_t to, const struct rte_mbuf *packet)
+{
+	return w->cut_until_ns[from][to] > w->now_ns ||
+		(w->mute_until_ns[from][to] > w->now_ns && opens(packet));
+}
+
 static void launch(struct wire *w, uint32_t from, uint32_t to, const struct rte_mbuf *packet)
 {
 	const struct wire_faults *f = &w->faults;
 	struct random *r = &w->random;
 	int64_t through = pass(w, packet->data_len);
-	if (through < 0 || w->cut_until_ns[from][to] > w->now_ns || random_chance(r, f->loss) ||
+	if (through < 0 || is_cut(w, from, to, packet) || random_chance(r, f->loss) ||
 		w->ports[to].flight_count == WIRE_FLIGHT_MAX) {
 		w->lost++;
 		return;

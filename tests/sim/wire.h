@@ -44,6 +44,8 @@ struct wire {
 	int64_t now_ns;
 	struct wire_faults faults;
 	int64_t cut_until_ns[WIRE_PORTS_MAX][WIRE_PORTS_MAX]; // [from][to]
+	// Until then packets are lost that say under which incarnation a task sends.
+	int64_t mute_until_ns[WIRE_PORTS_MAX][WIRE_PORTS_MAX];
 	int64_t byte_ps;   // a bottleneck that all share; 0: none
 	int64_t queue_ns;  // packets that would wait longer in it are lost
 	int64_t busy_ns;   // the bottleneck is, until then

@@ -33,7 +33,9 @@ class NodeRules(Rules):
         self.place, self.lost = {}, set()   # by node; nodes
         self.whole = set()                  # nodes
         self.holder = {}                    # by place: who has it now
+        self.boot = {}                      # by node
         self.told = defaultdict(dict)       # by node and place: the successor's incarnation
+        self.under = defaultdict(set)       # by node: all those incarnations
         self.alone = defaultdict(set)       # by node: places
         self.admitted, self.gave_up = defaultdict(set), defaultdict(set)
         self.repaired = defaultdict(set)
@@ -50,6 +52,7 @@ class NodeRules(Rules):
     def on_node_joined(self, e):
         self.place[e.node] = e.number("place")
         self.holder[e.number("place")] = e.node
+        self.boot[e.node] = e.hexadecimal("boot")
         if e.fields["anew"] == "0":
             self.whole.add(e.node)
 
@@ -62,6 +65,7 @@ class NodeRules(Rules):
     def on_loss_told(self, e):
         place, successor = e.number("place"), e.hexadecimal("successor")
         self.told[e.node][place] = successor
+        self.under[e.node].add(successor)
         self.admitted[e.node].discard(place)
         self.repaired[e.node].discard(place)
 
@@ -197,6 +201,9 @@ class NodeRules(Rules):
             self.expect("G5", fenced in self.told[e.node] or fenced in self.gave_up[e.node], e,
                         f"it was not told that place {fenced} is lost")
             self.left[key] = (e.node, fenced)
+        elif e.node not in self.lost:
+            self.expect("G5", inc <= self.boot[e.node] or inc in self.under[e.node], e,
+                        "it was opened after this one was made, for a loss it was not told of")
         self.answered[key] = (inc, e.number("from"))
 
     def on_items_consumed(self, e):
