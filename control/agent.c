@@ -105,7 +105,8 @@ static void connect_next(struct agent *a)
 	const char *address = a->redirect;
 	if (!*address)
 		address = a->config.controllers[a->next_controller++ % a->config.controller_count];
-	a->peer = a->config.bus->ops->connect(a->config.bus, address);
+	snprintf(a->address, sizeof(a->address), "%s", address);
+	a->peer = a->config.bus->ops->connect(a->config.bus, a->address);
 	*a->redirect = 0;
 	a->heard_ns = a->now_ns;
 	a->phase = AGENT_CONNECTING;
@@ -113,8 +114,24 @@ static void connect_next(struct agent *a)
 		go_apart(a);
 }
 
+// A controller of before there were protocols takes any node.
+static bool is_foreign(struct agent *a, const Weir__Welcome *welcome)
+{
+	uint32_t protocol = message_protocol(welcome->protocol);
+	if (protocol != CLUSTER_PROTOCOL)
+		snprintf(a->state, sizeof(a->state),
+			"looking for a controller: %.80s speaks protocol %u, this node protocol "
+			"%u; run one version of weir on all",
+			a->address, protocol, CLUSTER_PROTOCOL);
+	return protocol != CLUSTER_PROTOCOL;
+}
+
 static void welcomed(struct agent *a, const Weir__Message *m)
 {
+	if (is_foreign(a, m->welcome)) {
+		go_apart(a);
+		return;
+	}
 	if (m->term < a->term) {
 		snprintf(a->state, sizeof(a->state),
 			"looking for a controller: one of term %" PRIu64 " is out of date",

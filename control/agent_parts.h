@@ -35,6 +35,7 @@ struct agent {
 	int64_t promised_ns; // when it was to be stepped next
 	int64_t late_ns;     // the most that it was run late since the last report
 	uint32_t next_controller;
+	char address[STATE_BYTES];  // of the controller it goes to
 	char redirect[STATE_BYTES]; // where to go next, "": the next in the list
 	uint64_t incarnation;
 	uint64_t seen; // number of the last command

@@ -177,6 +177,7 @@ void agent_send_join(struct agent *a)
 	node.n_links = a->config.link_count;
 	node.links = (char **)a->config.links;
 	join.node = &node;
+	join.protocol = CLUSTER_PROTOCOL;
 	join.n_parts = a->part_count;
 	join.parts = told.list;
 	message.body_case = WEIR__MESSAGE__BODY_JOIN;

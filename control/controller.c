@@ -124,6 +124,11 @@ void controller_destroy(struct controller *c)
 	free(c);
 }
 
+const char *controller_refusal(const struct controller *c)
+{
+	return *c->refusal ? c->refusal : NULL;
+}
+
 uint64_t controller_term(const struct controller *c)
 {
 	return c->phase == PHASE_LEADING ? c->term : 0;

@@ -36,6 +36,10 @@ void controller_resign(struct controller *controller);
 // Whether what controller_resign began has come to its end.
 bool controller_has_resigned(const struct controller *controller);
 
+// Why it will not lead, and has given leadership up by itself: a job runs that was begun with
+// another protocol. NULL: it does, or stands by.
+const char *controller_refusal(const struct controller *controller);
+
 // The term it leads, 0: it does not.
 uint64_t controller_term(const struct controller *controller);
 

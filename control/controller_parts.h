@@ -5,7 +5,7 @@
 #include "control/jitter.h"
 #include "control/message.h"
 
-enum { REASON_BYTES = 256, WAITERS_MAX = 4, EVENTS_MAX = 512, PEERS_MAX = 4096 };
+enum { REASON_BYTES = 256, WAITERS_MAX = 4, EVENTS_MAX = 512, PEERS_MAX = 4096, REFUSED_MAX = 16 };
 
 // A record's place in metadata. It is changed only while settled: neither dirty nor being written.
 struct entry {
@@ -160,6 +160,9 @@ struct controller {
 	uint32_t job_count;
 	struct inbox_item *inbox;
 	uint32_t inbox_count, inbox_room;
+	uint64_t refused[REFUSED_MAX]; // boots of the last nodes of another protocol
+	uint32_t refused_count;
+	char refusal[REASON_BYTES]; // why it does not lead
 	uint64_t event_count;
 	struct event_line events[EVENTS_MAX];
 };
@@ -197,6 +200,12 @@ void membership_moved(struct controller *c, struct node *node, int64_t after_ns)
 // The silence after which the node counts as dead, as things are.
 int64_t membership_silence_ns(const struct controller *c, const struct node *node);
 uint64_t controller_incarnation(struct controller *c);
+
+// protocol.c
+// Whether a node is of another protocol; `why`, of REASON_BYTES, says it.
+bool protocol_refuses_node(struct controller *c, const Weir__Join *join, char *why);
+// Whether a job runs with another one; `refusal` says which.
+bool protocol_refuses_to_lead(struct controller *c);
 
 // parts.c: of jobs on nodes
 struct part *node_part(struct node *node, const char *job, uint64_t incarnation);

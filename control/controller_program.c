@@ -36,6 +36,7 @@ struct controller_process {
 	uint64_t term;
 	bool trouble;            // of the metadata, as it was said last
 	int64_t resign_until_ns; // 0: it goes on
+	bool refused;            // to lead
 };
 
 static void say_term(struct controller_process *p)
@@ -59,6 +60,17 @@ static void say_trouble(struct controller_process *p)
 	p->trouble = text != NULL;
 }
 
+// It ends.
+static void say_refusal(struct controller_process *p)
+{
+	const char *refusal = controller_refusal(p->controller);
+	if (!refusal || p->refused)
+		return;
+	process_say("weir-controller", p->file.name, "%s", refusal);
+	p->refused = true;
+	loop_stop(p->loop);
+}
+
 // A controller and its metadata take turns until neither has more to say. What metadata does not
 // answer at once comes as an event of the loop.
 static int64_t step(void *owner, int64_t now_ns)
@@ -74,6 +86,7 @@ static int64_t step(void *owner, int64_t now_ns)
 	} while (controller_is_asking(p->controller) && ++round < ROUNDS_MAX);
 	say_term(p);
 	say_trouble(p);
+	say_refusal(p);
 	if (p->resign_until_ns != 0 &&
 		(controller_has_resigned(p->controller) || now_ns > p->resign_until_ns))
 		loop_stop(p->loop);
@@ -150,7 +163,7 @@ static int run(struct controller_process *p)
 	p->resign_until_ns = clock_now_ns() + RESIGN_ROUNDS_NS;
 	loop_run(p->loop); // a second signal ends it at once
 	process_say("weir-controller", p->file.name, "ends");
-	return PROCESS_DONE;
+	return p->refused ? PROCESS_FAILED : PROCESS_DONE;
 }
 
 int controller_program(int argc, char **argv, const struct weir_operator *const *kinds)

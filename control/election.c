@@ -88,11 +88,11 @@ static void claim(struct controller *c, int64_t key_revision)
 static void resign(struct controller *c)
 {
 	struct meta *meta = c->config.meta;
-	bool led = c->phase == PHASE_LEADING;
-	if (led)
+	bool has_key = c->phase == PHASE_LEADING || c->phase == PHASE_LOADING;
+	if (c->phase == PHASE_LEADING)
 		election_step_down(c, "it was told to end");
 	c->phase = PHASE_RESIGNED;
-	if (!led || !lease_holds(c))
+	if (!has_key || !lease_holds(c))
 		return;
 	const struct meta_compare compare = {LEADER_KEY, c->leader_revision};
 	const struct meta_put put = {LEADER_KEY, NULL, 0, false};

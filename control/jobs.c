@@ -280,6 +280,7 @@ static void look_at_submitted(struct controller *c, struct job_entry *job)
 	if (deploy_choose(c, job)) {
 		job->record->incarnation = controller_incarnation(c);
 		job->record->plan_version = 1;
+		job->record->protocol = CLUSTER_PROTOCOL;
 		name_successors(c, job);
 		job_change(c, job, WEIR__JOB_STATE__JOB_PREPARING);
 	}

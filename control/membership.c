@@ -93,6 +93,7 @@ static void welcome(struct controller *c, struct node *node)
 	body.heartbeat_ns = (uint64_t)c->config.heartbeat_ns;
 	body.silence_ns = (uint64_t)c->config.silence_ns;
 	body.lease_ns = (uint64_t)c->config.lease_ns;
+	body.protocol = CLUSTER_PROTOCOL;
 	message.term = c->term;
 	message.body_case = WEIR__MESSAGE__BODY_WELCOME;
 	message.welcome = &body;
@@ -185,6 +186,11 @@ static void take_connection(struct controller *c, struct node *node, uint64_t pe
 
 void membership_join(struct controller *c, uint64_t peer, const Weir__Join *join)
 {
+	char why[REASON_BYTES];
+	if (protocol_refuses_node(c, join, why)) {
+		refuse(c, peer, why);
+		return;
+	}
 	struct node *node = node_for(c, join->node);
 	if (!node) {
 		refuse(c, peer, "the cluster has as many nodes as it can have");

@@ -12,6 +12,9 @@
 
 enum {
 	MESSAGE_VERSION = 1,
+	// What nodes say to each other and to their controller, and what they mean by it. Raised
+	// with whatever an older one would drop or take otherwise; all of a cluster have the same.
+	CLUSTER_PROTOCOL = 2,
 	MESSAGE_NAME_MAX = 96, // bytes of a node's name or a job's id
 	MESSAGE_TEXT_MAX = 1024,
 	MESSAGE_JOB_TEXT_MAX = 1 << 19,
@@ -26,6 +29,12 @@ enum {
 // Returns a message for message_free, or NULL when it is malformed.
 Weir__Message *message_read(const void *data, size_t bytes);
 void message_free(Weir__Message *message); // NULL-safe
+
+// Those that say none are from before there was one.
+static inline uint32_t message_protocol(uint32_t told)
+{
+	return told == 0 ? 1 : told;
+}
 
 // Pack and queue.  Returns as bus->ops->send.
 int message_send(struct bus *bus, uint64_t peer, Weir__Message *message);

@@ -393,6 +393,10 @@ void registry_load(struct controller *c, const struct meta_entry *entries, uint3
 			load_spec(c, &entries[i], id);
 	}
 	drop_absent(c, entries, count);
+	if (fresh && protocol_refuses_to_lead(c)) {
+		c->resigning = true;
+		return;
+	}
 	qsort(c->jobs, c->job_count, sizeof(*c->jobs), by_submission);
 	c->phase = PHASE_LEADING;
 	c->reload = false;

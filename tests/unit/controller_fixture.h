@@ -57,9 +57,10 @@ static char job[MESSAGE_NAME_MAX + 1];
 static const char *token = "token";
 static uint32_t node_workers = 1;
 static int64_t heartbeat_ms = 200, silence_ms = 1500;
-static const char *hosts[NODES];     // NULL: the node's name
-static uint64_t numbers[CLIENT + 1]; // by peer: of the last command it was sent,
-static bool deaf;                    // which nobody has carried out
+static const char *hosts[NODES];             // NULL: the node's name
+static uint32_t protocol = CLUSTER_PROTOCOL; // that nodes speak
+static uint64_t numbers[CLIENT + 1];         // by peer: of the last command it was sent,
+static bool deaf;                            // which nobody has carried out
 
 static struct key *key_of(const char *name)
 {
@@ -253,6 +254,7 @@ static void join(uint32_t node, Weir__Part *part)
 	record.boot = boots[node];
 	record.workers = node_workers;
 	body.node = &record;
+	body.protocol = protocol;
 	body.n_parts = part != NULL;
 	body.parts = &part;
 	message.body_case = WEIR__MESSAGE__BODY_JOIN;
@@ -310,7 +312,7 @@ static void report_prepared(uint32_t node, bool cycle)
 	settle();
 }
 
-static void lead(void)
+static void stand(void)
 {
 	static const struct meta_ops meta_ops = {.txn = store_txn,
 		.list = store_list,
@@ -334,11 +336,16 @@ static void lead(void)
 	controller = controller_create(&config);
 	store.meta.events.lease(store.meta.events.owner, INT64_MAX);
 	settle();
+}
+
+static void lead(void)
+{
+	stand();
 	assert_true(controller_term(controller) > 0);
 }
 
-// The leader is gone, and what it asked of metadata did not take place.
-static inline void lose_leader(void)
+// The leader is gone, and what it asked of metadata did not take place. Another one stands.
+static inline void lose_leader_to(void (*another)(void))
 {
 	drop_puts();
 	store.asked = ASKED_NOTHING;
@@ -346,7 +353,12 @@ static inline void lose_leader(void)
 	struct key *leader = key_of("weir/election/leader");
 	free(leader->value);
 	*leader = store.keys[--store.count];
-	lead();
+	another();
+}
+
+static inline void lose_leader(void)
+{
+	lose_leader_to(lead);
 }
 
 static void forget_sent(void)

@@ -60,7 +60,7 @@ static void say(Weir__Message *message)
 	free(data);
 }
 
-static void welcome(void)
+static void welcome_of(uint32_t protocol)
 {
 	Weir__Message message = WEIR__MESSAGE__INIT;
 	Weir__Welcome body = WEIR__WELCOME__INIT;
@@ -68,9 +68,15 @@ static void welcome(void)
 	body.heartbeat_ns = 10 * MS;
 	body.silence_ns = 100 * MS;
 	body.lease_ns = 3000 * MS;
+	body.protocol = protocol;
 	message.body_case = WEIR__MESSAGE__BODY_WELCOME;
 	message.welcome = &body;
 	say(&message);
+}
+
+static void welcome(void)
+{
+	welcome_of(CLUSTER_PROTOCOL);
 }
 
 static void acknowledge(void)
@@ -160,6 +166,25 @@ static void test_lateness_is_told_once(void **state)
 	assert_int_equal(bus.late_ns, 0);
 }
 
+// One of before there were protocols takes any node, and says none.
+static void test_a_controller_of_another_protocol_is_not_obeyed(void **state)
+{
+	static const uint32_t others[] = {0, CLUSTER_PROTOCOL + 1};
+	for (uint32_t i = 0; i < 2; i++) {
+		bus.bus.events.closed(agent, bus.peer, "connection reset");
+		run(2000);
+		bus.bus.events.opened(agent, bus.peer, "c");
+		run(1);
+		welcome_of(others[i]);
+		bus.reports = 0;
+		run(1);
+		assert_int_equal(bus.closes, i + 1);
+		assert_int_equal(bus.reports, 0);
+		assert_non_null(strstr(agent_state(agent), "c speaks protocol "));
+		assert_non_null(strstr(agent_state(agent), "this node protocol 2; run one"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +192,7 @@ int main(void)
 		TEST(test_a_leader_is_not_left_within_its_lease),
 		TEST(test_its_own_lateness_is_not_the_leaders_silence),
 		TEST(test_lateness_is_told_once),
+		TEST(test_a_controller_of_another_protocol_is_not_obeyed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,6 +62,7 @@ static void test_a_write_that_is_not_answered_has_nobody_told(void **state)
 	node.boot = 14;
 	node.workers = 1;
 	body.node = &node;
+	body.protocol = protocol;
 	message.body_case = WEIR__MESSAGE__BODY_JOIN;
 	message.join = &body;
 	receive(peer_of(SPARE), &message);
