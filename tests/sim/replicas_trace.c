@@ -254,25 +254,6 @@ static void tell_consumed(const struct replica_world *w, uint32_t node, const st
 		tell_receiver(w, node, &t->receivers[i], &was->receivers[i]);
 }
 
-// In the order in which one may follow from another: what a task lets go another one of the worker
-// may have consumed since, and what that has consumed is not kept.
-void replicas_trace_step(const struct replica_world *w, uint32_t node, uint32_t worker)
-{
-	const struct worker *stepped = &w->nodes[node].engine->workers[worker].worker;
-	if (!trace_is_on())
-		return;
-	for (uint32_t i = 0; i < stepped->task_count; i++)
-		tell_task(w, node, stepped->tasks[i]);
-	for (uint32_t i = 0; i < stepped->task_count; i++)
-		tell_consumed(w, node, stepped->tasks[i]);
-	for (uint32_t i = 0; i < stepped->task_count; i++) {
-		const struct task *t = stepped->tasks[i];
-		for (uint32_t k = 0; k < t->exchange.sender_count; k++)
-			tell_kept(w, node, &t->exchange.senders[k],
-				&traced_of(w, node, t)->senders[k]);
-	}
-}
-
 // ---- nodes
 
 static bool is_fed(const struct replica_world *w, const struct replica_node *node, uint32_t place)
@@ -333,6 +314,29 @@ static void tell_node(const struct replica_world *w, uint32_t n)
 	for (uint32_t p = 0; p < w->place_count; p++)
 		if (p != node->place)
 			tell_place(w, n, p);
+}
+
+static void tell_all_kept(const struct replica_world *w, uint32_t node, const struct task *t)
+{
+	for (uint32_t i = 0; i < t->exchange.sender_count; i++)
+		tell_kept(w, node, &t->exchange.senders[i], &traced_of(w, node, t)->senders[i]);
+}
+
+// In the order in which one may follow from another: what a task lets go another one of the worker
+// may have consumed since; what that has consumed is not kept, nor what only a place lacks that was
+// given up in this step.
+void replicas_trace_step(const struct replica_world *w, uint32_t node, uint32_t worker)
+{
+	const struct worker *stepped = &w->nodes[node].engine->workers[worker].worker;
+	if (!trace_is_on())
+		return;
+	for (uint32_t i = 0; i < stepped->task_count; i++)
+		tell_task(w, node, stepped->tasks[i]);
+	for (uint32_t i = 0; i < stepped->task_count; i++)
+		tell_consumed(w, node, stepped->tasks[i]);
+	tell_node(w, node);
+	for (uint32_t i = 0; i < stepped->task_count; i++)
+		tell_all_kept(w, node, stepped->tasks[i]);
 }
 
 void replicas_trace_round(const struct replica_world *w)

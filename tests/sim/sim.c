@@ -300,7 +300,7 @@ int main(int argc, char **argv)
 			"How far one leader goes, with the time that its steps took here", 0},
 		{"nodes", 'o', "N,…", 0, "With --scale: how many (default 10,100,1000)", 0},
 		{"trace", 'x', "FILE", 0,
-			"With --replicas or --cluster: append to FILE what happened", 0},
+			"With --replicas, --cluster or --whole: append to FILE what happened", 0},
 		{"verbose", 'v', NULL, 0, "Say what every seed runs", 0},
 		{0},
 	};

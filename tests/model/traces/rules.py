@@ -328,7 +328,9 @@ class JobRules:
             self.rules.expect("G3", place in self.lost, e, "that it is lost is not written")
 
     def is_current(self, e):
-        return e.fields["as"] == self.boots.get(e.number("at"), "0")
+        """One that is lost may hear late what was told before."""
+        at = e.number("at")
+        return at not in self.lost and e.fields["as"] == self.boots.get(at, "0")
 
     def take_over(self, e):
         """Whoever tells, however late, a place is taken over under one incarnation."""

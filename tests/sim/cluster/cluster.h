@@ -26,6 +26,7 @@ struct process;
 
 // What nodes do, what is submitted to them, and what must hold of it.
 struct cluster_work {
+	const char *world; // as traces name it
 	const struct weir_operator *const *kinds;
 	// Of a process that starts, which may fill in the rest of its agent's config; and of one
 	// that is gone, its agent first.

@@ -29,7 +29,7 @@ static uint64_t boots[PROCESSES_MAX_SIM]; // of those that are up
 void cluster_trace_begin(const struct cluster *c)
 {
 	memset(boots, 0, sizeof(boots));
-	trace_begin(c->seed, "cluster");
+	trace_begin(c->seed, c->work->world);
 }
 
 void cluster_trace_end(void)

@@ -426,7 +426,8 @@ static void wrote(struct cluster *c, const Weir__JobRecord *was, const Weir__Job
 		shadow_write(c, was, is);
 }
 
-const struct cluster_work sim_work = {.kinds = weir_operators,
+const struct cluster_work sim_work = {.world = "cluster",
+	.kinds = weir_operators,
 	.create = create,
 	.destroy = destroy,
 	.parts = count_parts,

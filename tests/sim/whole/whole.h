@@ -77,6 +77,9 @@ struct whole_part {
 	struct workload_part *inner;           // NULL: it was discarded
 	bool failed;                           // which was seen
 	uint64_t admitted[REPLICA_PLACES_MAX]; // boots
+	struct whole_listed {
+		bool admitted, repaired, gave_up;
+	} listed[REPLICA_PLACES_MAX]; // as traced
 	struct capture_set rows;
 };
 

@@ -1,4 +1,5 @@
 // The production workload, between an agent and which everything that is told is looked at.
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,50 @@ uint32_t whole_part_count(const struct process *p)
 		count += part->life->process == p && !part->life->dead && part->inner;
 	return count;
 }
+
+// ---- its trace, the events of docs/protocol.md
+
+#define TRACE(part, event, ...)                                                                    \
+	cluster_trace_part((part)->life->process,                                                  \
+		&(struct cluster_trace_part){(part)->run->job, (part)->place, (part)->repair},     \
+		event, __VA_ARGS__)
+
+static bool is_in(const uint32_t *list, uint32_t count, uint32_t place)
+{
+	bool found = false;
+	for (uint32_t i = 0; i < count && !found; i++)
+		found = list[i] == place;
+	return found;
+}
+
+static void trace_place(struct whole_part *part, uint32_t place,
+	const struct workload_status *status)
+{
+	struct whole_listed *was = &part->listed[place];
+	const struct whole_listed is = {
+		.admitted = is_in(status->admitted, status->admitted_count, place),
+		.repaired = is_in(status->repaired, status->repaired_count, place),
+		.gave_up = part->admitted[place] != 0 &&
+			is_in(status->lost, status->lost_count, place)};
+	if (is.admitted && !was->admitted)
+		TRACE(part, "place_admitted", "place=%u boot=%" PRIx64, place,
+			part->admitted[place]);
+	if (is.repaired && !was->repaired)
+		TRACE(part, "place_repaired", "place=%u boot=%" PRIx64, place,
+			part->admitted[place]);
+	if (is.gave_up && !was->gave_up)
+		TRACE(part, "place_given_up", "place=%u", place);
+	*was = is;
+}
+
+static void trace_status(struct whole_part *part, const struct workload_status *status)
+{
+	for (uint32_t p = 0; p < part->run->world.place_count; p++)
+		if (p != part->place)
+			trace_place(part, p, status);
+}
+
+// ---- what it is told
 
 static int work_prepare(struct workload *workload, const struct workload_request *request,
 	struct workload_part **ret_part)
@@ -92,6 +137,7 @@ static void work_status(const struct workload *workload, const struct workload_p
 {
 	const struct workload *own = life_of(workload)->inner;
 	own->ops->status(own, inner, ret_status);
+	trace_status(part_of(workload, inner), ret_status);
 }
 
 // Only one that is taken for dead may come to grief.
@@ -125,7 +171,10 @@ static void work_lose(struct workload *workload, struct workload_part *inner, ui
 	uint64_t successor, bool alone)
 {
 	struct workload *own = life_of(workload)->inner;
-	whole_run_lose(part_of(workload, inner), lost, alone);
+	struct whole_part *part = part_of(workload, inner);
+	TRACE(part, alone ? "alone_told" : "loss_told", "place=%u successor=%" PRIx64, lost,
+		successor);
+	whole_run_lose(part, lost, alone);
 	own->ops->lose(own, inner, lost, successor, alone);
 }
 
@@ -133,7 +182,10 @@ static void work_admit(struct workload *workload, struct workload_part *inner,
 	const struct workload_admission *admission)
 {
 	struct workload *own = life_of(workload)->inner;
-	whole_run_admit(part_of(workload, inner), admission);
+	struct whole_part *part = part_of(workload, inner);
+	TRACE(part, admission->feed ? "feed_told" : "admission_told", "place=%u boot=%" PRIx64,
+		admission->place, admission->boot);
+	whole_run_admit(part, admission);
 	own->ops->admit(own, inner, admission);
 }
 

@@ -98,7 +98,8 @@ static void create_wire(struct whole *w)
 	}
 }
 
-static const struct cluster_work whole_work = {.create = whole_life_begin,
+static const struct cluster_work whole_work = {.world = "whole",
+	.create = whole_life_begin,
 	.destroy = whole_life_end,
 	.parts = whole_part_count,
 	.write_job = write_job,
