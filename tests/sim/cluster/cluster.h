@@ -221,6 +221,13 @@ bool sim_work_runs(const struct process *p, const char *job); // its part is not
 // Whether its part, if there is one, gives all that the new holder of a place needs.
 bool sim_work_repaired(const struct process *p, const char *job, uint32_t place, uint64_t boot);
 
+// For how long its workers had no core so far.
+static inline int64_t process_starved_ns(const struct process *p)
+{
+	int64_t now_ns = p->starved_ns == 0 ? 0 : p->cluster->time.now_ns - p->starved_ns;
+	return p->starved_before_ns + now_ns;
+}
+
 // trace.c: events for tests/model/trace
 void cluster_trace_begin(const struct cluster *c);
 void cluster_trace_end(void);

@@ -58,13 +58,6 @@ static int64_t soon(struct process *p, uint64_t least_ms, uint64_t most_ms)
 		(int64_t)random_in(&p->cluster->random, least_ms, most_ms) * MS;
 }
 
-// For how long its workers have had no core, in all.
-static int64_t starved_ns_of(const struct process *p)
-{
-	int64_t now_ns = p->starved_ns == 0 ? 0 : p->cluster->time.now_ns - p->starved_ns;
-	return p->starved_before_ns + now_ns;
-}
-
 static void plan_replicas(struct workload_part *part, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
@@ -103,7 +96,7 @@ static int work_prepare(struct workload *workload, const struct workload_request
 	strcpy(part->job, request->job);
 	part->incarnation = request->incarnation;
 	part->plan_hash = hash_of(request);
-	part->starved_ns = starved_ns_of(p);
+	part->starved_ns = process_starved_ns(p);
 	part->state = WORKLOAD_PREPARING;
 	part->until_ns = soon(p, 1, 80);
 	part->self = request->self;
@@ -291,7 +284,7 @@ static void work_status(const struct workload *workload, const struct workload_p
 		.error = part->error,
 		.plan_hash = part->plan_hash,
 		.progress = part->progress,
-		.starved_ns = starved_ns_of(((const struct sim_work *)workload)->process) -
+		.starved_ns = process_starved_ns(((const struct sim_work *)workload)->process) -
 			part->starved_ns};
 	if (part->state < WORKLOAD_PREPARED)
 		return;
@@ -342,7 +335,7 @@ static int64_t work_step(struct workload *workload, int64_t now_ns)
 		if (part->until_ns <= now_ns)
 			advance(w->process, part);
 		part->progress++;
-		part->starved_ns = starved_ns_of(w->process);
+		part->starved_ns = process_starved_ns(w->process);
 		int64_t admit_ns = admit(w->process, part);
 		next_ns = part->until_ns < next_ns ? part->until_ns : next_ns;
 		next_ns = admit_ns < next_ns ? admit_ns : next_ns;

@@ -32,7 +32,7 @@ uint32_t whole_first_port(const struct whole *w, uint32_t process)
 
 static bool stands_still(const struct process *p)
 {
-	return p->paused || p->tainted || p->starved_ns != 0;
+	return p->paused || p->tainted;
 }
 
 // The part that has the worker, which is its `*ret_worker`th. NULL: none.
@@ -70,6 +70,10 @@ static void go_round(void *owner, void *argument)
 		return;
 	if (stands_still(life->process)) { // to whoever waits for a sign of it it looks dead
 		life->process->disturbed_ns = w->cluster.time.now_ns;
+		go_on(turn, STILL_NS);
+		return;
+	}
+	if (life->process->starved_ns != 0) { // which it says, and nobody may hold against it
 		go_on(turn, STILL_NS);
 		return;
 	}

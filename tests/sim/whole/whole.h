@@ -13,6 +13,7 @@ enum { WHOLE_NODES_MAX = 5, WHOLE_JOBS_MAX = 3 };
 // What may happen in a seed, counted so that a range of seeds shows what it reached.
 #define WHOLE_SITUATIONS(X)                                                                        \
 	X(CRASHED, "a node's process crashed")                                                     \
+	X(STARVED, "a part told that its workers had no core")                                     \
 	X(LOST, "a place lost, as parts were told")                                                \
 	X(SECOND, "a place lost while another was")                                                \
 	X(ZOMBIE_WORKED, "one taken for dead worked on")                                           \
@@ -76,6 +77,8 @@ struct whole_part {
 	uint64_t repair;                       // boot of the replica that it is; 0: of none
 	struct workload_part *inner;           // NULL: it was discarded
 	bool failed;                           // which was seen
+	uint64_t progress;                     // as last told
+	int64_t starved_ns;                    // of its process, when that last grew
 	uint64_t admitted[REPLICA_PLACES_MAX]; // boots
 	struct whole_listed {
 		bool admitted, repaired, gave_up;

@@ -132,12 +132,25 @@ static void work_discard(struct workload *workload, struct workload_part *inner)
 	part->life->inner->ops->discard(part->life->inner, inner);
 }
 
+// What the production one sees of its threads; it has none here.
+static void tell_starved(struct whole_part *part, struct workload_status *status)
+{
+	int64_t starved_ns = process_starved_ns(part->life->process);
+	if (status->progress != part->progress)
+		part->starved_ns = starved_ns;
+	part->progress = status->progress;
+	status->starved_ns = starved_ns - part->starved_ns;
+	part->life->whole->seen[WHOLE_STARVED] += status->starved_ns != 0;
+}
+
 static void work_status(const struct workload *workload, const struct workload_part *inner,
 	struct workload_status *ret_status)
 {
 	const struct workload *own = life_of(workload)->inner;
+	struct whole_part *part = part_of(workload, inner);
 	own->ops->status(own, inner, ret_status);
-	trace_status(part_of(workload, inner), ret_status);
+	tell_starved(part, ret_status);
+	trace_status(part, ret_status);
 }
 
 // Only one that is taken for dead may come to grief.
