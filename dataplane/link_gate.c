@@ -142,9 +142,9 @@ static int connect_to(const struct sockaddr_un *at, socklen_t bytes)
 	return -error;
 }
 
-// A socket that a dead process left behind makes room; one that is alive does not, and must not even
-// notice: memif's driver in DPDK 22.11 ends its process over a connection that ends at once. One of
-// another type is refused before there is a connection.
+// A socket that a dead process left behind makes room; one that is alive does not, and must not
+// even notice: memif's driver in DPDK 22.11 ends its process over a connection that ends at once.
+// One of another type is refused before there is a connection.
 static int make_room(const struct sockaddr_un *at, socklen_t bytes)
 {
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
