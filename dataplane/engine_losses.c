@@ -158,18 +158,3 @@ const char *engine_repair_error(const struct engine *e, uint32_t first, uint32_t
 		}
 	return NULL;
 }
-
-// ---- memory that tasks ask for
-
-void engine_serve_loans(struct engine *e)
-{
-	for (uint32_t t = 0; t < e->task_count && e->config.plan->hot; t++)
-		if (engine_owns(e, t))
-			loan_serve(&e->tasks[t].replica.loan);
-}
-
-void engine_end_loans(struct engine *e)
-{
-	for (uint32_t t = 0; t < e->task_count; t++)
-		loan_destroy(&e->tasks[t].replica.loan);
-}

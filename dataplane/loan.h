@@ -11,6 +11,8 @@ struct loan {
 	size_t bytes; // that it asked for; 0: none
 	// Agent: from when it is asked until it gives.
 	uint8_t *data;          // NULL: there is no such memory
+	size_t room, touched;   // bytes of it, and of those that have their pages
+	uint32_t mapped;        // the request that it is mapped for
 	_Atomic uint32_t asked; // task: requests made (release); agent: acquire
 	_Atomic uint32_t given; // agent: requests answered (release); task: acquire
 };
@@ -26,5 +28,7 @@ static inline bool loan_is_settled(const struct loan *l)
 // what there is may be used any more.  Thread: the task's.
 void loan_ask(struct loan *l, size_t bytes);
 
-void loan_serve(struct loan *l);   // Thread: agent, any rate.
+// Go on with what is asked for: give back or get at most so many bytes, since the agent has other
+// things to do.  Returns the bytes.  Thread: agent, any rate.
+size_t loan_serve(struct loan *l, size_t most);
 void loan_destroy(struct loan *l); // Thread: agent, when no worker runs.

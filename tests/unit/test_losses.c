@@ -291,24 +291,47 @@ static void memory_is_lent_and_taken_back(void **state)
 	assert_true(loan_is_settled(&l));
 	loan_ask(&l, 1000);
 	assert_false(loan_is_settled(&l));
-	loan_serve(&l);
+	loan_serve(&l, SIZE_MAX);
 	assert_true(loan_is_settled(&l));
 	assert_non_null(l.data);
 	memset(l.data, 1, 1000);
 	loan_ask(&l, 100000); // larger, instead
-	loan_serve(&l);
+	loan_serve(&l, SIZE_MAX);
 	memset(l.data, 1, 100000);
-	loan_serve(&l); // nothing was asked
+	loan_serve(&l, SIZE_MAX); // nothing was asked
 	assert_int_equal(l.data[99999], 1);
 	loan_ask(&l, SIZE_MAX);
-	loan_serve(&l);
+	loan_serve(&l, SIZE_MAX);
 	assert_true(loan_is_settled(&l));
 	assert_null(l.data);
 	loan_ask(&l, 8);
-	loan_serve(&l);
+	loan_serve(&l, SIZE_MAX);
 	loan_ask(&l, 0);
-	loan_serve(&l);
+	loan_serve(&l, SIZE_MAX);
 	assert_null(l.data);
+	loan_destroy(&l);
+}
+
+// The agent has other things to do than to get all of it at once.
+static void memory_comes_and_goes_in_parts(void **state)
+{
+	enum { PART = 16384, BYTES = 10 * PART - 100 };
+	struct loan l = {0};
+	loan_ask(&l, BYTES);
+	for (int part = 1; part <= 10; part++) {
+		assert_false(loan_is_settled(&l));
+		assert_in_range(loan_serve(&l, PART), 1, PART);
+	}
+	assert_true(loan_is_settled(&l));
+	memset(l.data, 1, BYTES);
+	loan_ask(&l, 3 * PART);
+	for (int part = 1; part <= 13; part++) {
+		assert_false(loan_is_settled(&l));
+		assert_int_equal(loan_serve(&l, PART), PART);
+	}
+	assert_true(loan_is_settled(&l));
+	for (uint32_t i = 0; i < 3 * PART; i++)
+		assert_int_equal(l.data[i], 0);
 	loan_destroy(&l);
 }
 
@@ -330,6 +353,7 @@ int main(void)
 		LOSSES_TEST(it_is_repaired_once_all_is_accounted_for),
 		LOSSES_TEST(who_counts_follows_what_is_told),
 		cmocka_unit_test(memory_is_lent_and_taken_back),
+		cmocka_unit_test(memory_comes_and_goes_in_parts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
