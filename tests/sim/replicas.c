@@ -287,8 +287,11 @@ static void step_node(struct replica_world *w, uint32_t n)
 		w->seen[REPLICA_ZOMBIE_REPLACED]++;
 }
 
+// Not while one was told what nobody else is: until it is lost its output counts.
 static bool has_ended(struct replica_world *w)
 {
+	if (w->misled_until_ns != 0)
+		return false;
 	for (uint32_t p = 0; p < w->place_count; p++)
 		for (uint32_t i = 0; i < w->node_workers && w->whole[p]; i++)
 			if (!atomic_load(&w->nodes[w->holders[p]].engine->workers[i].worker.done))
