@@ -37,7 +37,7 @@ struct engine_checkpoints {
 	uint32_t committed;
 	uint32_t early;              // before the interval was over: log or retention was half full
 	double waiting_share_max;    // of run time, the task's that waited longest for a commit
-	int64_t pause_ns_max;        // the longest step of a worker in which a snapshot was taken
+	int64_t pause_ns_max;        // the longest that a task stood still for its snapshot
 	uint64_t snapshot_bytes_max; // the largest of a task
 };
 

@@ -127,7 +127,7 @@ static uint64_t worker_bytes(const struct engine *e, uint32_t index)
 	return bytes + engine_crossing_bytes(e, index);
 }
 
-static uint64_t snapshot_bytes(const struct engine *e, uint32_t index)
+static uint64_t room_of_snapshots(const struct engine *e, uint32_t index)
 {
 	const struct job_plan *plan = e->config.plan;
 	uint64_t bytes = 0;
@@ -165,7 +165,7 @@ static int build_worker(struct engine *e, uint32_t index)
 	int node = e->config.worker_nodes == NULL ? -1 : e->config.worker_nodes[index];
 	if (arena_create(&w->arena, bytes, node, e->config.lazy) != 0)
 		return engine_no_memory(e, "a worker's state and buffers", bytes);
-	bytes = snapshot_bytes(e, index);
+	bytes = room_of_snapshots(e, index);
 	if (bytes != 0 && arena_create(&w->snapshots, bytes, node, true) != 0)
 		return engine_no_memory(e, "the snapshots of a worker's tasks", bytes);
 	if (pool_create(&w->state, &w->arena, plan->worker_state_bytes) != 0)

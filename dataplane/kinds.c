@@ -34,5 +34,8 @@ const char *weir_operator_unfit(const struct weir_operator *kind)
 		begins != WEIR_OPERATOR_HAS(kind, keys))
 		return "of restore_begin, restore_group and keys it has some but not all; give it "
 		       "all or none";
+	if ((WEIR_OPERATOR_HAS(kind, snapshot_part) && kind->snapshot == NULL) ||
+		(WEIR_OPERATOR_HAS(kind, restore_part) && kind->restore == NULL))
+		return "it has snapshot_part or restore_part without snapshot or restore; add that";
 	return NULL;
 }

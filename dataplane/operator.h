@@ -177,6 +177,15 @@ struct weir_operator {
 	// Whether watermark() will read groups; it is then called once all are there, as are finish
 	// and snapshot in any case. NULL: it always will.
 	bool (*watermark_reads)(const void *self, int64_t watermark_ns);
+
+	// As snapshot and restore, which are there too, in parts of a tenth of a millisecond or so:
+	// with a large state others on the worker would wait for long. `first` begins anew, however
+	// far it came before; between two parts nothing else is called but destroy. snapshot_part
+	// returns whether all is written; restore_part 0, 1 when more is to follow, or -errno.
+	// NULL: it is done at once.
+	bool (*snapshot_part)(void *self, struct snapshot_writer *w, bool first);
+	int (*restore_part)(void *self, struct weir_context *ctx, struct snapshot_reader *r,
+		bool first);
 };
 
 // Whether a kind was built with this member of the struct and has it.

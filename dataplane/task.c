@@ -99,6 +99,7 @@ int task_create(struct task *t, const struct task_config *config, char *error, u
 		.watermark_ns = INT64_MIN,
 		.flush_age_ns = 20000,
 		.items_max = UINT64_MAX,
+		.part_keys = SNAPSHOT_PART_KEYS,
 	};
 	VERIFY(t->link_count <= TASK_LINKS_MAX);
 	int result = fill(t, config);
@@ -274,7 +275,7 @@ static uint32_t work_drained(struct task *t)
 		return 0;
 	if (UNLIKELY(t->replica.role == REPLICA_FEEDS))
 		task_take_state(t);
-	if (!log_has_room(t))
+	if (t->writing.under_way || !log_has_room(t))
 		return 0;
 	if (t->catching_up && !order_log_replaying(&t->log)) {
 		t->catching_up = false;
@@ -321,7 +322,7 @@ uint32_t task_step(struct task *t, int64_t now_ns)
 	}
 	if (t->outcome != TASK_RUNNING) {
 		step_finished(t, now_ns);
-		return task_settle_up(t);
+		return task_settle_up(t) + t->writing.under_way;
 	}
 	if (set_time_and_resume(t, now_ns))
 		work = work_drained(t);
@@ -335,7 +336,7 @@ uint32_t task_step(struct task *t, int64_t now_ns)
 	exchange_flush(&t->exchange, now_ns, work == 0 || t->idle_source ? 0 : t->flush_age_ns);
 	if (t->recovery && t->blocked && t->load.absent == 0)
 		watch_stuck(t);
-	tended += task_settle_up(t);
+	tended += task_settle_up(t) + t->writing.under_way;
 	publish(t);
 	return work + tended;
 }

@@ -13,6 +13,7 @@
 #include "dataplane/loss.h"
 #include "dataplane/order_log.h"
 #include "dataplane/replica.h"
+#include "state/snapshot.h"
 
 enum {
 	TASK_LINKS_MAX = PLAN_STEPS_MAX + 1,
@@ -44,6 +45,24 @@ struct task_snapshots {
 	struct task_snapshot kept[2];
 	size_t room;                // bytes of each
 	uint32_t committed, latest; // which of the two; equal: none is under way
+};
+
+// A snapshot of a task that is written, the task standing still; its chain's links one after the
+// other.
+struct task_writing {
+	bool under_way;
+	bool begins; // nothing of this link is written yet
+	uint32_t link;
+	struct snapshot_writer to;
+};
+
+// And one that is read into a new one.
+struct task_reading {
+	enum { READS_BLOCKS, READS_TASK, READS_LINKS } stage;
+	bool begins;
+	uint32_t link;
+	struct snapshot_opening opening;
+	struct snapshot_reader from;
 };
 
 struct task_config {
@@ -82,6 +101,7 @@ struct task {
 	int64_t flush_age_ns;
 	uint64_t produced;   // source: records so far
 	uint64_t items_max;  // at most so many records a batch; the simulator varies it
+	uint32_t part_keys;  // of a snapshot, see snapshot_writer; as that
 	uint32_t link_count; // exchange included
 	uint32_t input_count, input_at;
 	uint32_t held_count, ended_count;
@@ -91,6 +111,8 @@ struct task {
 	struct order_log log;
 	struct replica replica;
 	struct task_snapshots snapshots;
+	struct task_writing writing;
+	struct task_reading reading;
 	struct chain_load load; // key groups still to be restored from the committed snapshot
 	struct chain_link links[TASK_LINKS_MAX];
 	const struct plan_task *plan;
@@ -143,8 +165,9 @@ const char *task_repair_failure(const struct task *t, uint32_t worker); // NULL:
 // Why a failed task failed.
 const char *task_error(const struct task *t);
 
-// Take a snapshot of the task as it is; its chain must be drained.  Returns 0, -EAGAIN (not yet:
-// key groups are absent, or frames could not be sent) or -errno.
+// Take a snapshot of the task as it is, its chain drained, a part at a time.  Returns 0, -EAGAIN
+// (not yet: key groups are absent, frames could not be sent, or, with writing.under_way, more is to
+// follow and the task must stay as it is) or -errno.
 int task_snapshot(struct task *t);
 
 // Does it want a checkpoint, or one that is under way to be committed?
@@ -154,13 +177,14 @@ static inline bool task_awaits_commit(const struct task *t)
 		atomic_load_explicit(&t->wants_checkpoint, memory_order_relaxed);
 }
 
-// The same for another process, into `room` bytes at `out`: with what the task keeps outside of it,
-// and the end of its log.  Returns 0; -EAGAIN; -ENOSPC with the room that it needs; or -EFBIG with
-// why it cannot be, in *ret_refused.
+// The same for another process, into `room` bytes, maybe none, at `out`: with what the task keeps
+// outside of it, and the end of its log.  Returns 0; -EAGAIN; -ENOSPC with the room that it needs;
+// or -EFBIG with why it cannot be, in *ret_refused.
 int task_snapshot_whole(struct task *t, void *out, size_t room, size_t *ret_bytes,
 	const char **ret_refused);
 
-// Restore that into a task that is new.  Returns 0 and the end of the log then, or -errno.
+// Restore that into a task that is new, a part at a time, always of the same bytes.  Returns 0 and
+// the end of the log then, -EAGAIN when more is to follow, or -errno.
 int task_restore_whole(struct task *t, const void *data, size_t bytes, uint64_t *ret_log);
 
 // Once the latest epoch is committed: forget the log and the retained items it makes needless.

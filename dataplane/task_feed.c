@@ -1,20 +1,13 @@
-// The state of a task for a new replica of it: taken by the owner between two steps of its chain,
-// and restored by the new one.
+// The state of a task for a new replica of it: taken by the owner while its chain is drained, and
+// restored by the new one, both in parts: the task stands still meanwhile, its worker does not.
 #include <errno.h>
 
 #include "dataplane/task_parts.h"
 #include "numa/assert.h"
-#include "state/pool.h"
 
 // ---- the owner's side
 
-// About what its worker's state takes, to begin with; what it really needs shows when it is taken.
-static size_t room_at_first(const struct task *t)
-{
-	enum { LEAST_BYTES = 256 << 10 };
-	return t->links[0].ctx.pool->used + LEAST_BYTES;
-}
-
+// How much it takes shows when there is no memory to write it to.
 static void take(struct task *t)
 {
 	struct replica *r = &t->replica;
@@ -22,11 +15,8 @@ static void take(struct task *t)
 	int error = task_snapshot_whole(t, r->loan.data, r->loan.bytes, &bytes, &r->feed.failure);
 	if (error == 0)
 		replica_feed(r, &t->log, bytes, &t->exchange);
-	else if (error == -ENOSPC && bytes > r->loan.bytes)
-		loan_ask(&r->loan, bytes + bytes / 4); // it grows on
 	else if (error == -ENOSPC)
-		r->feed.failure = "state memory is too full to sort a task's state for a new "
-				  "replica; raise workers.state_memory";
+		loan_ask(&r->loan, bytes + bytes / 4); // it grows on
 	else if (error != -EAGAIN && r->feed.failure == NULL)
 		r->feed.failure = "a task's state could not be written";
 }
@@ -37,9 +27,7 @@ void task_take_state(struct task *t)
 	if (r->feed.stage != FEED_ASKED || r->feed.failure != NULL || !loan_is_settled(&r->loan) ||
 		order_log_replaying(&t->log))
 		return;
-	if (r->loan.bytes == 0)
-		loan_ask(&r->loan, room_at_first(t));
-	else if (r->loan.data == NULL)
+	if (r->loan.bytes != 0 && r->loan.data == NULL)
 		r->feed.failure = "there is no memory for a task's state";
 	else
 		take(t);
@@ -63,6 +51,8 @@ static void restore(struct task *t, int64_t now_ns)
 	for (uint32_t i = 0; i < t->link_count; i++)
 		t->links[i].ctx.now_ns = now_ns;
 	int error = task_restore_whole(t, r->loan.data, r->feed.bytes, &log);
+	if (error == -EAGAIN)
+		return;
 	if (error != 0) {
 		fail(t, error == -ENOMEM ? "state memory is exhausted" : "it cannot be read");
 		return;
@@ -78,9 +68,11 @@ uint32_t task_wait(struct task *t, int64_t now_ns)
 	if (t->outcome == TASK_FAILED)
 		return 0;
 	uint32_t work = feed_take(r);
-	if (loan_is_settled(&r->loan) && r->loan.bytes != 0 && r->loan.data == NULL)
+	if (loan_is_settled(&r->loan) && r->loan.bytes != 0 && r->loan.data == NULL) {
 		fail(t, "there is no memory for it");
-	else if (feed_is_whole(&r->feed))
+	} else if (feed_is_whole(&r->feed)) {
 		restore(t, now_ns);
+		work++;
+	}
 	return work;
 }

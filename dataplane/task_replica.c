@@ -26,8 +26,10 @@ static void twin_is_lost(struct task *t, uint64_t incarnation, bool alone)
 		take_over(t, incarnation);
 	else if (r->role == REPLICA_FEEDS || (r->role == REPLICA_OWNER && alone))
 		r->role = REPLICA_ALONE;
-	if (r->role == REPLICA_ALONE)
-		r->feed.stage = FEED_NONE;
+	if (r->role != REPLICA_ALONE)
+		return;
+	r->feed.stage = FEED_NONE;
+	t->writing.under_way = false; // there is nobody it is for
 }
 
 void task_lose(struct task *t, uint32_t worker, uint64_t incarnation, bool alone)

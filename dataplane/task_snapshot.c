@@ -43,17 +43,36 @@ static void section_name(uint32_t link, char *out, size_t bytes)
 	snprintf(out, bytes, "op%" PRIu32, link);
 }
 
-static void write_operators(const struct task *t, struct snapshot_writer *w)
+// A part of a link's state.  Returns whether all of it is written.
+static bool write_link(struct task *t)
 {
+	struct task_writing *g = &t->writing;
+	struct chain_link *link = &t->links[g->link];
+	bool first = g->begins;
 	char name[16];
-	for (uint32_t i = 0; i < t->link_count; i++) {
-		const struct weir_operator *kind = t->links[i].kind;
-		if (kind->snapshot == NULL)
-			continue;
-		section_name(i, name, sizeof(name));
-		snapshot_section(w, name, kind->state_version);
-		kind->snapshot(t->links[i].self, w);
+	if (link->kind->snapshot == NULL)
+		return true;
+	if (first) {
+		section_name(g->link, name, sizeof(name));
+		snapshot_section(&g->to, name, link->kind->state_version);
 	}
+	g->begins = false;
+	if (WEIR_OPERATOR_HAS(link->kind, snapshot_part))
+		return link->kind->snapshot_part(link->self, &g->to, first);
+	link->kind->snapshot(link->self, &g->to);
+	return true;
+}
+
+// Returns whether the last part is written.
+static bool write_part(struct task *t)
+{
+	struct task_writing *g = &t->writing;
+	if (write_link(t)) {
+		g->begins = true;
+		g->link++;
+	}
+	g->under_way = g->link != t->link_count;
+	return !g->under_way;
 }
 
 static int settle(struct task *t)
@@ -67,18 +86,28 @@ static int settle(struct task *t)
 	return 0;
 }
 
+static void write_begin(struct task *t, void *out, size_t room)
+{
+	struct task_writing *g = &t->writing;
+	*g = (struct task_writing){.begins = true};
+	snapshot_begin(&g->to, out, room);
+	g->to.part_keys = t->part_keys;
+	snapshot_section(&g->to, "task", TASK_STATE_VERSION);
+	write_task(t, &g->to);
+}
+
 int task_snapshot(struct task *t)
 {
 	struct task_snapshots *all = &t->snapshots;
 	struct task_snapshot *slot = &all->kept[1 - all->committed];
-	struct snapshot_writer w;
-	if (settle(t) != 0)
+	if (!t->writing.under_way) {
+		if (settle(t) != 0)
+			return -EAGAIN;
+		write_begin(t, slot->data, all->room);
+	}
+	if (!write_part(t))
 		return -EAGAIN;
-	snapshot_begin(&w, slot->data, all->room);
-	snapshot_section(&w, "task", TASK_STATE_VERSION);
-	write_task(t, &w);
-	write_operators(t, &w);
-	int error = snapshot_end(&w, &slot->bytes);
+	int error = snapshot_end(&t->writing.to, &slot->bytes);
 	if (error != 0)
 		return error;
 	slot->epoch = t->epoch;
@@ -136,35 +165,45 @@ static int read_task(struct task *t, struct snapshot_reader *r)
 	return r->error;
 }
 
-static int read_operators(struct task *t, struct snapshot_reader *r)
+// Go to a link's section.
+static int find_link(const struct task *t, uint32_t i, struct snapshot_reader *r)
 {
 	char name[16];
+	uint32_t version;
+	section_name(i, name, sizeof(name));
+	int error = snapshot_find(r, name, &version);
+	return error == 0 && version > t->links[i].kind->state_version ? -ENOTSUP : error;
+}
+
+static int read_operators(struct task *t, struct snapshot_reader *r)
+{
 	for (uint32_t i = 0; i < t->link_count; i++) {
-		struct chain_link *link = &t->links[i];
-		uint32_t version;
-		if (link->kind->snapshot == NULL)
+		if (t->links[i].kind->snapshot == NULL)
 			continue;
-		section_name(i, name, sizeof(name));
-		int error = snapshot_find(r, name, &version);
-		if (error == 0 && version > link->kind->state_version)
-			error = -ENOTSUP;
+		int error = find_link(t, i, r);
 		if (error == 0)
-			error = chain_groups_restore(link, r);
+			error = chain_groups_restore(&t->links[i], r);
 		if (error != 0)
 			return error;
 	}
 	return 0;
 }
 
+static int find_and_read_task(struct task *t, struct snapshot_reader *r)
+{
+	uint32_t version;
+	int error = snapshot_find(r, "task", &version);
+	if (error == 0)
+		error = version > TASK_STATE_VERSION ? -ENOTSUP : read_task(t, r);
+	return error;
+}
+
 static int restore(struct task *t, const struct task_snapshot *snapshot)
 {
 	struct snapshot_reader r;
-	uint32_t version;
 	int error = snapshot_open(&r, snapshot->data, snapshot->bytes);
 	if (error == 0)
-		error = snapshot_find(&r, "task", &version);
-	if (error == 0)
-		error = version > TASK_STATE_VERSION ? -ENOTSUP : read_task(t, &r);
+		error = find_and_read_task(t, &r);
 	return error == 0 ? read_operators(t, &r) : error;
 }
 
@@ -197,20 +236,21 @@ static void write_replica(const struct task *t, struct snapshot_writer *w)
 int task_snapshot_whole(struct task *t, void *out, size_t room, size_t *ret_bytes,
 	const char **ret_refused)
 {
-	struct snapshot_writer w;
-	if (settle(t) != 0)
+	struct snapshot_writer *w = &t->writing.to;
+	if (!t->writing.under_way) {
+		if (settle(t) != 0)
+			return -EAGAIN;
+		write_begin(t, out, room);
+		w->whole = true;
+		write_replica(t, w);
+	}
+	if (!write_part(t))
 		return -EAGAIN;
-	snapshot_begin(&w, out, room);
-	w.whole = true;
-	snapshot_section(&w, "task", TASK_STATE_VERSION);
-	write_task(t, &w);
-	write_replica(t, &w);
-	write_operators(t, &w);
-	int error = snapshot_end(&w, ret_bytes);
+	int error = snapshot_end(w, ret_bytes);
 	if (error == -ENOSPC)
-		*ret_bytes = snapshot_needed(&w);
+		*ret_bytes = snapshot_needed(w);
 	if (error == -EFBIG)
-		*ret_refused = w.refused;
+		*ret_refused = w->refused;
 	return error;
 }
 
@@ -249,19 +289,63 @@ static int read_replica(struct task *t, struct snapshot_reader *r, uint64_t *ret
 	return r->error;
 }
 
-int task_restore_whole(struct task *t, const void *data, size_t bytes, uint64_t *ret_log)
+static int find_and_read_replica(struct task *t, struct snapshot_reader *r, uint64_t *ret_log)
 {
-	const struct task_snapshot whole = {.data = (uint8_t *)(uintptr_t)data, .bytes = bytes};
-	struct snapshot_reader r;
 	uint32_t version;
-	int error = restore(t, &whole);
+	int error = snapshot_find(r, "replica", &version);
 	if (error == 0)
-		error = snapshot_open(&r, data, bytes);
-	if (error == 0)
-		error = snapshot_find(&r, "replica", &version);
+		error = version > REPLICA_STATE_VERSION ? -ENOTSUP : read_replica(t, r, ret_log);
+	return error;
+}
+
+// A part of a link's state.  Returns 0 once all of it is read, 1, or -errno.
+static int read_link(struct task *t)
+{
+	struct task_reading *g = &t->reading;
+	struct chain_link *link = &t->links[g->link];
+	bool first = g->begins;
+	if (link->kind->snapshot == NULL)
+		return 0;
+	int error = first ? find_link(t, g->link, &g->from) : 0;
+	g->begins = false;
 	if (error != 0)
 		return error;
-	return version > REPLICA_STATE_VERSION ? -ENOTSUP : read_replica(t, &r, ret_log);
+	if (WEIR_OPERATOR_HAS(link->kind, restore_part))
+		return link->kind->restore_part(link->self, &link->ctx, &g->from, first);
+	return link->kind->restore(link->self, &link->ctx, &g->from);
+}
+
+// Returns 0 once all of it is read, 1, or -errno.
+static int read_part(struct task *t)
+{
+	struct task_reading *g = &t->reading;
+	int result = 0;
+	if (g->stage == READS_BLOCKS) {
+		result = snapshot_open_part(&g->opening, &g->from);
+		g->from.part_keys = t->part_keys;
+	} else if (g->stage == READS_TASK) {
+		result = find_and_read_task(t, &g->from);
+	} else {
+		result = read_link(t);
+		g->link += result == 0;
+		g->begins |= result == 0;
+		return result == 0 ? g->link != t->link_count : result;
+	}
+	g->stage += result == 0;
+	return result == 0 ? 1 : result;
+}
+
+int task_restore_whole(struct task *t, const void *data, size_t bytes, uint64_t *ret_log)
+{
+	struct task_reading *g = &t->reading;
+	if (g->opening.data == NULL)
+		*g = (struct task_reading){
+			.begins = true, .opening = {.data = data, .bytes = bytes}};
+	ASSERT(g->opening.data == data && g->opening.bytes == bytes);
+	int result = read_part(t);
+	if (result != 0)
+		return result == 1 ? -EAGAIN : result;
+	return find_and_read_replica(t, &g->from, ret_log);
 }
 
 // ---- in the place of one that died here

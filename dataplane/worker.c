@@ -2,14 +2,18 @@
 
 #include "dataplane/crossing.h"
 
-static void account_snapshot(struct worker_load *load, const struct task_snapshots *all,
-	int64_t elapsed)
+// The task stood still from the first part of its snapshot to the last.
+static void account_snapshot(struct worker_load *load, const struct task *t, int64_t elapsed)
 {
-	size_t bytes = all->kept[all->latest].bytes;
-	if (elapsed > load->pause_ns_max)
-		load->pause_ns_max = elapsed;
-	if (bytes > load->snapshot_bytes_max)
-		load->snapshot_bytes_max = bytes;
+	const struct task_snapshots *all = &t->snapshots;
+	load->pause_ns += elapsed;
+	if (!t->snapshot_taken)
+		return;
+	if (load->pause_ns > load->pause_ns_max)
+		load->pause_ns_max = load->pause_ns;
+	load->pause_ns = 0;
+	if (all->kept[all->latest].bytes > load->snapshot_bytes_max)
+		load->snapshot_bytes_max = all->kept[all->latest].bytes;
 }
 
 // The time since the last step is what that step took; tasks that worked share it by work done.
@@ -30,8 +34,8 @@ static void account(struct worker *w, int64_t now_ns)
 			load->blocked_ns += elapsed;
 		if (w->tasks[i]->stalled)
 			load->awaiting_ns += elapsed;
-		if (w->tasks[i]->snapshot_taken)
-			account_snapshot(load, &w->tasks[i]->snapshots, elapsed);
+		if (w->tasks[i]->snapshot_taken || w->tasks[i]->writing.under_way)
+			account_snapshot(load, w->tasks[i], elapsed);
 	}
 }
 

@@ -16,7 +16,8 @@ struct worker_load {
 	int64_t busy_ns;      // in steps that did work
 	int64_t blocked_ns;   // with its output full
 	int64_t awaiting_ns;  // of that, with its retention full until a checkpoint is committed
-	int64_t pause_ns_max; // the longest step of the worker in which it took a snapshot
+	int64_t pause_ns;     // for the snapshot under way
+	int64_t pause_ns_max; // the longest that it stood still for one
 	uint64_t snapshot_bytes_max;
 };
 

@@ -5,7 +5,6 @@
 #include <stdint.h>
 
 #include "state/group_set.h"
-#include "state/pool.h"
 #include "state/snapshot.h"
 
 // Stands where no more keys follow, in place of a key's group.
@@ -16,37 +15,38 @@ struct group_share {
 	uint32_t keys;
 };
 
-// A run that is written. Sorting costs no look at a key: what it takes is added up beforehand.
-struct group_run {
-	struct pool *pool;
-	uint32_t bits, room;
-	uint32_t added, keys;       // keys of the container, and those of them in the run
-	uint32_t *groups;           // of the keys added
-	uint32_t *order;            // the run's keys, by their numbers as they were added, sorted
-	struct group_share *shares; // a group: what lies in it
+// A container whose keys are written.
+struct group_source {
+	const void *container;
+	uint32_t keys, numbers; // numbers: as the directory's count
+	// The i-th key: its hash and how many bytes `write` will write; 0: it has no place there.
+	uint32_t (*look)(const void *container, uint32_t i, uint64_t *ret_hash);
+	void (*write)(const void *container, uint32_t i, uint32_t group, struct snapshot_writer *w);
+	// Ask for what leads to the i-th key's next line, a stage after the other.
+	void (*fetch)(const void *container, uint32_t i, uint32_t stage);
 };
 
-// Of at most `room` keys.  Returns 0 or -ENOMEM, with nothing to be ended.
-int group_run_begin(struct group_run *run, struct pool *pool, uint32_t bits, uint32_t room);
-void group_run_end(struct group_run *run);
+enum { GROUP_FETCHES = 3 }; // stages
 
-// The container's next key, `bytes` of the snapshot long; or it has no place in the run.
-static inline void group_run_add(struct group_run *run, uint64_t hash, uint64_t bytes)
-{
-	uint32_t group = key_group(hash, run->bits);
-	run->groups[run->added++] = group;
-	run->shares[group].keys++;
-	run->shares[group].bytes += bytes;
-	run->keys++;
-}
+enum group_run_stage { GROUP_RUN_LOOKS, GROUP_RUN_SORTS, GROUP_RUN_WRITES, GROUP_RUN_WRITTEN };
 
-static inline void group_run_skip(struct group_run *run)
-{
-	run->groups[run->added++] = GROUP_NONE;
-}
+// A run that is written. Sorting costs no look at a key: what it takes is added up beforehand.
+struct group_run {
+	uint32_t bits;
+	enum group_run_stage stage;
+	uint32_t at;                // how far the stage is
+	uint32_t keys;              // that are in the run
+	uint64_t bytes;             // of all of them
+	struct group_share *shares; // a group: what lies in it. This and what follows is the
+	uint32_t *groups;           // writer's scratch; of the container's keys
+	uint32_t *order;            // the run's keys, sorted
+};
 
-// Sort, and write all that comes before the keys; `count` is the container's count of numbers.
-void group_run_write(struct group_run *run, uint32_t count, struct snapshot_writer *w);
+void group_run_begin(struct group_run *run, uint32_t bits, const struct group_source *source,
+	struct snapshot_writer *w);
+// A part of it; the container must stay as it is.  Returns whether the run is written.
+bool group_run_write(struct group_run *run, const struct group_source *source,
+	struct snapshot_writer *w);
 
 // Where a run lies in a snapshot.
 struct group_directory {
@@ -72,8 +72,9 @@ struct group_key {
 // GROUP_RUN_END in its place.
 typedef int group_key_reader(void *container, struct snapshot_reader *r, struct group_key *ret);
 
-// Read all keys from here to the end, or those of one group, if it has any.  Return 0 or what the
-// reader did.
+// Read all keys from here to the end, a part of them, or those of one group, if it has any.  Return
+// 0, or 1 where a part is not the last, or what the reader did.
 int group_run_read(void *container, group_key_reader *read_key, struct snapshot_reader *r);
+int group_run_read_part(void *container, group_key_reader *read_key, struct snapshot_reader *r);
 int group_run_read_group(const struct group_directory *d, uint32_t group, uint32_t bits,
 	void *container, group_key_reader *read_key, struct snapshot_reader *r);

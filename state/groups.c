@@ -4,7 +4,7 @@
 
 #define NONE UINT32_MAX
 
-enum { ROOM_MIN = 64, MERGE_MIN = 4096, AHEAD = 16 };
+enum { ROOM_MIN = 64, MERGE_MIN = 4096, AHEAD = 16, CLEAR_BYTES = 1 << 18 };
 
 static const uint64_t cache_bytes = sizeof(struct groups_slot) << GROUPS_CACHE_BITS;
 
@@ -157,31 +157,43 @@ static uint64_t hash_of(const struct groups *g, uint32_t number)
 		: key_hash_int64(entry_word(groups_at(g, stride_of(g), number)));
 }
 
-void groups_snapshot(const struct groups *g, uint32_t group_bits, struct snapshot_writer *w)
+static uint32_t source_look(const void *groups, uint32_t i, uint64_t *ret_hash)
 {
+	const struct groups *g = groups;
+	*ret_hash = hash_of(g, i);
+	return 3 * (uint32_t)sizeof(uint32_t) + stride_of(g) -
+		(i == g->null_number ? (uint32_t)sizeof(int64_t) : 0);
+}
+
+static void source_write(const void *groups, uint32_t i, uint32_t group, struct snapshot_writer *w)
+{
+	const struct groups *g = groups;
 	uint32_t stride = stride_of(g);
-	struct group_run run;
+	const uint8_t *entry = groups_at(g, stride, i);
+	snapshot_u32(w, group);
+	snapshot_u32(w, i);
+	snapshot_u32(w, i == g->null_number ? 0 : sizeof(int64_t));
+	if (i != g->null_number)
+		snapshot_bytes(w, entry, sizeof(int64_t));
+	snapshot_bytes(w, entry + sizeof(int64_t), stride - sizeof(int64_t));
+}
+
+static void source_fetch(const void *groups, uint32_t i, uint32_t stage)
+{
+	const struct groups *g = groups;
+	if (stage + 1 == GROUP_FETCHES)
+		__builtin_prefetch(groups_at(g, stride_of(g), i));
+}
+
+struct group_source groups_source(const struct groups *g)
+{
 	VERIFY(g->absent == 0);
-	if (group_run_begin(&run, g->pool, group_bits, g->count)) {
-		w->overflow = true;
-		return;
-	}
-	for (uint32_t i = 0; i < g->count; i++)
-		group_run_add(&run, hash_of(g, i),
-			3 * sizeof(uint32_t) + (i == g->null_number ? stride - 8 : stride));
-	group_run_write(&run, g->count, w);
-	for (uint32_t i = 0; i < run.keys; i++) {
-		uint32_t number = run.order[i];
-		const uint8_t *entry = groups_at(g, stride, number);
-		snapshot_u32(w, run.groups[number]);
-		snapshot_u32(w, number);
-		snapshot_u32(w, number == g->null_number ? 0 : sizeof(int64_t));
-		if (number != g->null_number)
-			snapshot_bytes(w, entry, sizeof(int64_t));
-		snapshot_bytes(w, entry + sizeof(int64_t), stride - sizeof(int64_t));
-	}
-	snapshot_u32(w, GROUP_RUN_END);
-	group_run_end(&run);
+	return (struct group_source){.container = g,
+		.keys = g->count,
+		.numbers = g->count,
+		.look = source_look,
+		.write = source_write,
+		.fetch = source_fetch};
 }
 
 int groups_restore_begin(struct groups *g, uint32_t count, const struct snapshot_reader *r)
@@ -190,13 +202,23 @@ int groups_restore_begin(struct groups *g, uint32_t count, const struct snapshot
 	// No entry takes less than its three words and its rows.
 	if (r->error || count > snapshot_left(r) / 20)
 		return -EBADMSG;
-	if (count > g->room && grow(g, count))
+	// With some room behind them, so that the next entry does not move them all.
+	if (count > g->room && grow(g, count + count / 4))
 		return -ENOMEM;
-	memset(g->entries, 0, (uint64_t)count * stride_of(g));
-	g->count = g->absent = count;
+	g->absent = count;
 	if (count != 0)
 		g->merge_at = NONE;
 	return 0;
+}
+
+bool groups_restore_prepare(void *groups)
+{
+	struct groups *g = groups;
+	uint32_t stride = stride_of(g), left = g->absent - g->count;
+	uint32_t part = left < CLEAR_BYTES / stride ? left : CLEAR_BYTES / stride;
+	memset(groups_at(g, stride, g->count), 0, (uint64_t)part * stride);
+	g->count += part;
+	return g->count == g->absent;
 }
 
 // Read an entry behind its group, and take it from the absent.
@@ -216,8 +238,8 @@ static int entry_restore(struct groups *g, struct snapshot_reader *r, uint32_t *
 	snapshot_read(r, entry + sizeof(int64_t), stride - sizeof(int64_t));
 	if (r->error || entry_rows(entry) == 0)
 		return -EBADMSG;
-	if (--g->absent == 0)
-		g->merge_at = MERGE_MIN;
+	if (--g->absent == 0) // as behind a merge
+		g->merge_at = g->count < MERGE_MIN / 2 ? MERGE_MIN : 2 * g->count;
 	*ret_number = number;
 	return 0;
 }

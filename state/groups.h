@@ -78,8 +78,10 @@ static inline uint8_t *groups_append(struct groups *g, uint32_t stride, struct g
 uint8_t *groups_take(struct groups *g, int64_t key);
 uint8_t *groups_take_null(struct groups *g);
 
-// In the format of a table's. A restore is for groups just created; it makes room for `count`
-// entries, which are then read one by one in any order, while others are appended behind them.
-void groups_snapshot(const struct groups *g, uint32_t group_bits, struct snapshot_writer *w);
+// In the format of a table's. A restore is for groups just created; it takes room for `count`
+// entries, which is made ready until that returns true. They are then read one by one in any order,
+// while others are appended behind them.
+struct group_source groups_source(const struct groups *g);
 int groups_restore_begin(struct groups *g, uint32_t count, const struct snapshot_reader *r);
+bool groups_restore_prepare(void *groups);
 int groups_restore_key(void *groups, struct snapshot_reader *r, struct group_key *ret);

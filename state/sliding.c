@@ -24,20 +24,19 @@ int sliding_create(struct sliding *s, const struct aggregates *aggregates, enum 
 	s->rings = arena_alloc(arena, cells * panes * sizeof(void *), 8);
 	if (s->totals == NULL || s->rings == NULL)
 		return -ENOMEM;
+	for (uint32_t c = 0; c < cells; c++)
+		s->cells_bytes += aggregates->cells[c].bytes * (panes + 1);
 	uint32_t stride = form == TABLE_INT64 ? TABLE_INT64_HEAD : TABLE_BYTES_HEAD;
 	table_create(&s->index, pool, form, false, stride, NULL);
 	return 0;
 }
 
-// Arrays of room `room`, old contents kept, the rest as of no rows.  Returns NULL or the array.
+// An array of room `room`, old contents kept.  Returns NULL or the array.
 static void *array_grow(struct sliding *s, const struct cell *cell, const void *old, uint32_t room)
 {
 	uint8_t *array = pool_alloc(s->pool, (uint64_t)room * cell->bytes);
-	if (array == NULL)
-		return NULL;
-	if (old != NULL)
+	if (array != NULL && old != NULL)
 		memcpy(array, old, (uint64_t)s->count * cell->bytes);
-	cell_fill(cell, array + (uint64_t)s->count * cell->bytes, room - s->count);
 	return array;
 }
 
@@ -77,12 +76,21 @@ void sliding_destroy(struct sliding *s)
 	s->count = 0;
 }
 
+// Elements as of no rows.
+static void fill(struct sliding *s, uint32_t from, uint32_t to)
+{
+	const struct cell *cell;
+	for (uint32_t i = 0; i < array_count(s); i++) {
+		uint8_t *array = *array_at(s, i, &cell);
+		cell_fill(cell, array + (uint64_t)from * cell->bytes, to - from);
+	}
+}
+
+// Arrays of room for `count`, what is behind the old contents undefined.
 // On failure the arrays already grown are larger than `room` says, so the pool's books would be
 // wrong: but then the job stops, and the pool goes with it.
-static int reserve(struct sliding *s, uint64_t count)
+static int arrays_take(struct sliding *s, uint64_t count)
 {
-	if (count <= s->room)
-		return 0;
 	uint64_t room = s->room == 0 ? ROOM_MIN : s->room;
 	while (room < count)
 		room *= 2;
@@ -100,6 +108,16 @@ static int reserve(struct sliding *s, uint64_t count)
 	}
 	s->room = (uint32_t)room;
 	return 0;
+}
+
+static int reserve(struct sliding *s, uint64_t count)
+{
+	if (count <= s->room)
+		return 0;
+	int error = arrays_take(s, count);
+	if (error == 0)
+		fill(s, s->count, s->room);
+	return error;
 }
 
 // Rows of the panes before pane `at` that its window still covers.
@@ -260,15 +278,6 @@ void sliding_rows(struct sliding *s, uint32_t at, uint32_t *position,
 	ret->text_bytes = scratch->text_bytes;
 }
 
-static void fill(struct sliding *s, uint32_t from, uint32_t to)
-{
-	const struct cell *cell;
-	for (uint32_t i = 0; i < array_count(s); i++) {
-		uint8_t *array = *array_at(s, i, &cell);
-		cell_fill(cell, array + (uint64_t)from * cell->bytes, to - from);
-	}
-}
-
 static void clear(struct sliding *s)
 {
 	if (s->count != 0)
@@ -404,54 +413,64 @@ static void cells_read(struct sliding *s, uint32_t number, struct snapshot_reade
 	}
 }
 
-static uint32_t cells_bytes(const struct sliding *s)
+static uint32_t source_look(const void *sliding, uint32_t i, uint64_t *ret_hash)
 {
-	const struct cell *cell;
-	uint32_t bytes = 0;
-	for (uint32_t i = 0; i < array_count(s); i++) {
-		array_at((struct sliding *)s, i, &cell);
-		bytes += cell->bytes;
-	}
-	return bytes;
+	const struct sliding *s = sliding;
+	const uint8_t *entry = table_at(&s->index, i);
+	if (rows_before(s, s->saved_at, (uint32_t)entry_rows(entry) - 1) == 0)
+		return 0;
+	*ret_hash = table_hash(&s->index, entry);
+	return table_key_bytes(&s->index, entry) + s->cells_bytes;
 }
 
-void sliding_snapshot(const struct sliding *s, uint32_t at, uint32_t group_bits,
-	struct snapshot_writer *w)
+static void source_write(const void *sliding, uint32_t i, uint32_t group, struct snapshot_writer *w)
 {
-	const struct table *index = &s->index;
-	struct group_run run;
-	if (group_run_begin(&run, s->pool, group_bits, index->count)) {
-		w->overflow = true;
-		return;
-	}
-	uint32_t behind = cells_bytes(s);
-	for (uint32_t i = 0; i < index->count; i++) {
-		const uint8_t *entry = table_at(index, i);
-		if (rows_before(s, at, (uint32_t)entry_rows(entry) - 1) == 0)
-			group_run_skip(&run);
-		else
-			group_run_add(&run, table_hash(index, entry),
-				table_key_bytes(index, entry) + behind);
-	}
-	group_run_write(&run, s->count, w);
-	for (uint32_t i = 0; i < run.keys; i++) {
-		const uint8_t *entry = table_at(index, run.order[i]);
-		uint32_t number = (uint32_t)entry_rows(entry) - 1;
-		table_key_write(index, entry, run.groups[run.order[i]], number, w);
-		cells_write(s, number, w);
-	}
-	snapshot_u32(w, GROUP_RUN_END);
-	group_run_end(&run);
+	const struct sliding *s = sliding;
+	const uint8_t *entry = table_at(&s->index, i);
+	uint32_t number = (uint32_t)entry_rows(entry) - 1;
+	table_key_write(&s->index, entry, group, number, w);
+	cells_write(s, number, w);
+}
+
+static void source_fetch(const void *sliding, uint32_t i, uint32_t stage)
+{
+	table_fetch(&((const struct sliding *)sliding)->index, i, stage);
+}
+
+struct group_source sliding_source(struct sliding *s, uint32_t at)
+{
+	s->saved_at = at;
+	return (struct group_source){.container = s,
+		.keys = s->index.count,
+		.numbers = s->count,
+		.look = source_look,
+		.write = source_write,
+		.fetch = source_fetch};
 }
 
 int sliding_restore_begin(struct sliding *s, uint32_t at, uint32_t count)
 {
 	clear(s);
-	if (reserve(s, count))
+	if (count > s->room && arrays_take(s, count))
 		return -ENOMEM;
-	s->count = count;
-	s->restored_at = at;
+	s->saved_at = at;
+	s->saved_count = count;
+	s->filled = 0;
 	return 0;
+}
+
+bool sliding_restore_prepare(void *sliding)
+{
+	enum { PART_BYTES = 1 << 18 };
+	struct sliding *s = sliding;
+	uint32_t left = s->room - s->filled, part = PART_BYTES / s->cells_bytes + 1;
+	part = part < left ? part : left;
+	fill(s, s->filled, s->filled + part);
+	s->filled += part;
+	if (s->filled != s->room)
+		return false;
+	s->count = s->saved_count;
+	return true;
 }
 
 int sliding_restore_key(void *sliding, struct snapshot_reader *r, struct group_key *ret)
@@ -463,7 +482,7 @@ int sliding_restore_key(void *sliding, struct snapshot_reader *r, struct group_k
 		return error ? error : 1;
 	struct table_entry *entry = (struct table_entry *)key.entry;
 	if (entry->rows != 0 || key.number >= s->count ||
-		rows_before(s, s->restored_at, key.number) != 0)
+		rows_before(s, s->saved_at, key.number) != 0)
 		return -EBADMSG;
 	entry->rows = key.number + 1ull;
 	s->words[key.number] = s->index.form == TABLE_INT64 ? entry->word : text_word(entry);
@@ -473,5 +492,5 @@ int sliding_restore_key(void *sliding, struct snapshot_reader *r, struct group_k
 	*ret = (struct group_key){key.group, table_hash(&s->index, key.entry)};
 	if (r->error)
 		return r->error;
-	return rows_before(s, s->restored_at, key.number) == 0 ? -EBADMSG : 0;
+	return rows_before(s, s->saved_at, key.number) == 0 ? -EBADMSG : 0;
 }

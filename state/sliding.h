@@ -24,10 +24,12 @@ struct sliding {
 	uint32_t first_live;  // all below are dead
 	uint32_t fold_first;  // the first born of the pane being folded
 	uint32_t null_number; // of the null key; UINT32_MAX: none
-	uint32_t restored_at; // the pane that came next when the snapshot was taken
-	int64_t *words;       // key, or the address of a bytes key among the index's texts
-	void **totals;        // a cell: array of this block's totals
-	void **rings;         // a cell and pane of a block: array
+	uint32_t cells_bytes; // of a key, in all arrays
+	uint32_t saved_at;    // the pane that comes next in the snapshot that is written or read
+	uint32_t saved_count, filled; // read: its numbers, and how far the arrays are ready
+	int64_t *words;               // key, or the address of a bytes key among the index's texts
+	void **totals;                // a cell: array of this block's totals
+	void **rings;                 // a cell and pane of a block: array
 };
 
 // Rows of a window that fired: valid until the next call.
@@ -80,10 +82,10 @@ void sliding_rows(struct sliding *s, uint32_t at, uint32_t *position,
 int sliding_advance(struct sliding *s, uint32_t at, uint64_t rows);
 
 // As a run; `at` is the pane that comes next.
-void sliding_snapshot(const struct sliding *s, uint32_t at, uint32_t group_bits,
-	struct snapshot_writer *w);
-// Make ready for `count` numbers, then restore a key after the other (a group_key_reader), in any
-// order but before anything else.  Return 0, -EBADMSG or -ENOMEM, after either of which only
-// destroy is allowed.
+struct group_source sliding_source(struct sliding *s, uint32_t at);
+// Take room for `count` numbers and make it ready until that returns true; then restore a key after
+// the other (a group_key_reader), in any order but before anything else.  Return 0, -EBADMSG or
+// -ENOMEM, after either of which only destroy is allowed.
 int sliding_restore_begin(struct sliding *s, uint32_t at, uint32_t count);
+bool sliding_restore_prepare(void *sliding);
 int sliding_restore_key(void *sliding, struct snapshot_reader *r, struct group_key *ret);

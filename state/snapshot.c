@@ -15,6 +15,7 @@ enum {
 	HEADER_BYTES = 32,
 	SECTION_BYTES = SNAPSHOT_NAME_BYTES + 16,
 	ALIGN = 8,
+	PART_BLOCKS = 8,
 };
 static const char magic[8] = "WEIRSNAP";
 
@@ -65,7 +66,7 @@ static void put(struct snapshot_writer *w, const void *data, size_t bytes)
 		size_t left = BLOCK_PAYLOAD - w->at % BLOCK_PAYLOAD;
 		size_t chunk = bytes < left ? bytes : left;
 		size_t to = place(w->at);
-		if (w->overflow || to + chunk + TRAILER_BYTES > w->room) {
+		if (w->overflow || to + chunk + TRAILER_BYTES > w->room - w->scratch) {
 			w->overflow = true;
 			w->at += bytes;
 			return;
@@ -93,7 +94,7 @@ void snapshot_begin(struct snapshot_writer *w, void *out, size_t room)
 {
 	struct header h = {.version = SNAPSHOT_VERSION, .reader_min = SNAPSHOT_READER_MIN};
 	memcpy(h.magic, magic, sizeof(magic));
-	*w = (struct snapshot_writer){.out = out, .room = room};
+	*w = (struct snapshot_writer){.out = out, .room = room, .part_keys = SNAPSHOT_PART_KEYS};
 	put(w, &h, sizeof(h));
 }
 
@@ -148,7 +149,35 @@ void snapshot_refuse(struct snapshot_writer *w, const char *why)
 
 size_t snapshot_needed(const struct snapshot_writer *w)
 {
-	return place(w->at) + TRAILER_BYTES;
+	return place(w->at) + TRAILER_BYTES + w->scratch_most;
+}
+
+void *snapshot_scratch(struct snapshot_writer *w, size_t bytes)
+{
+	size_t left = (w->room - w->scratch) & ~(size_t)(ALIGN - 1), used = place(w->at);
+	size_t before = w->scratch;
+	w->scratch = w->room - left + pad(bytes);
+	if (w->scratch > w->scratch_most)
+		w->scratch_most = w->scratch;
+	if (!w->overflow && left > used && left - used >= pad(bytes))
+		return w->out + left - pad(bytes);
+	w->scratch = before;
+	w->overflow = true;
+	return NULL;
+}
+
+void snapshot_scratch_end(struct snapshot_writer *w)
+{
+	w->scratch = 0;
+}
+
+bool snapshot_fits(struct snapshot_writer *w, uint64_t bytes)
+{
+	if (!w->overflow && place(w->at + bytes) + TRAILER_BYTES <= w->room - w->scratch)
+		return true;
+	w->overflow = true;
+	w->at += bytes;
+	return false;
 }
 
 int snapshot_end(struct snapshot_writer *w, size_t *ret_bytes)
@@ -183,24 +212,22 @@ static void payload_copy(const struct snapshot_reader *r, size_t at, void *out, 
 	}
 }
 
-// Check each block's length and checksum.  Returns the payload's length, 0 when one is damaged.
-static size_t blocks_verify(const uint8_t *data, size_t bytes)
+// Check the next block's length and checksum.
+static bool block_verify(struct snapshot_opening *o)
 {
-	size_t payload_bytes = 0;
-	for (uint32_t number = 0; bytes; number++) {
-		size_t block = bytes < SNAPSHOT_BLOCK_BYTES ? bytes : SNAPSHOT_BLOCK_BYTES;
-		uint32_t trailer[2];
-		if (block <= TRAILER_BYTES || block % ALIGN)
-			return 0;
-		memcpy(trailer, data + block - TRAILER_BYTES, sizeof(trailer));
-		if (trailer[0] != block - TRAILER_BYTES ||
-			trailer[1] != block_crc(data, number, trailer[0]))
-			return 0;
-		payload_bytes += trailer[0];
-		data += block;
-		bytes -= block;
-	}
-	return payload_bytes;
+	const uint8_t *data = o->data + o->verified;
+	size_t left = o->bytes - o->verified;
+	size_t block = left < SNAPSHOT_BLOCK_BYTES ? left : SNAPSHOT_BLOCK_BYTES;
+	uint32_t number = (uint32_t)(o->verified / SNAPSHOT_BLOCK_BYTES), trailer[2];
+	if (block <= TRAILER_BYTES || block % ALIGN)
+		return false;
+	memcpy(trailer, data + block - TRAILER_BYTES, sizeof(trailer));
+	if (trailer[0] != block - TRAILER_BYTES ||
+		trailer[1] != block_crc(data, number, trailer[0]))
+		return false;
+	o->payload_bytes += trailer[0];
+	o->verified += block;
+	return true;
 }
 
 static bool section_is_sane(const struct snapshot_reader *r, size_t at, const struct section *s)
@@ -233,10 +260,13 @@ static bool sections_verify(const struct snapshot_reader *r, uint32_t section_co
 	return section_count == 0;
 }
 
-int snapshot_open(struct snapshot_reader *r, const void *data, size_t bytes)
+// All blocks are verified.
+static int open_verified(const struct snapshot_opening *o, struct snapshot_reader *r)
 {
 	struct header h;
-	struct snapshot_reader opened = {.data = data, .payload_bytes = blocks_verify(data, bytes)};
+	struct snapshot_reader opened = {.data = o->data,
+		.payload_bytes = o->payload_bytes,
+		.part_keys = SNAPSHOT_PART_KEYS};
 	if (opened.payload_bytes < HEADER_BYTES)
 		return -EBADMSG;
 	payload_copy(&opened, 0, &h, sizeof(h));
@@ -252,6 +282,24 @@ int snapshot_open(struct snapshot_reader *r, const void *data, size_t bytes)
 	opened.at = opened.section_limit = HEADER_BYTES;
 	*r = opened;
 	return 0;
+}
+
+int snapshot_open_part(struct snapshot_opening *o, struct snapshot_reader *r)
+{
+	for (uint32_t i = 0; i < PART_BLOCKS && o->verified != o->bytes; i++)
+		if (!block_verify(o))
+			return -EBADMSG;
+	return o->verified == o->bytes ? open_verified(o, r) : 1;
+}
+
+int snapshot_open(struct snapshot_reader *r, const void *data, size_t bytes)
+{
+	struct snapshot_opening opening = {.data = data, .bytes = bytes};
+	int result;
+	do
+		result = snapshot_open_part(&opening, r);
+	while (result == 1);
+	return result;
 }
 
 int snapshot_next(struct snapshot_reader *r, char ret_name[SNAPSHOT_NAME_BYTES],

@@ -83,6 +83,10 @@ void table_destroy(struct table *t); // gives everything back; idempotent
 // time at the start spare the table its growing.  Returns 0, or -ENOMEM when the pool is exhausted.
 int table_reserve(struct table *t, uint32_t count);
 
+// The same of an empty table in parts: take the room, then make it ready until that returns true.
+int table_reserve_begin(struct table *t, uint32_t count);
+bool table_reserve_part(struct table *t);
+
 // The table will have about `count` keys: begin larger, and grow by more at a time.
 void table_expect(struct table *t, uint32_t count);
 
@@ -205,12 +209,17 @@ struct table_key {
 // Returns 0, -EBADMSG or -ENOMEM.
 int table_key_read(struct table *t, struct snapshot_reader *r, struct table_key *ret);
 
+// A fetch of a group_source.
+void table_fetch(const void *table, uint32_t i, uint32_t stage);
+
 // The whole table as a run: keys numbered in order of creation, each with its rows and
 // accumulators.
-void table_snapshot(const struct table *t, uint32_t group_bits, struct snapshot_writer *w);
+struct group_source table_source(const struct table *t);
 
-// Make ready to restore `count` keys into an empty table, in any order and with others taken in
-// between, which come behind them; then a key after the other (a group_key_reader). The table is
-// whole once `absent` is 0: table_at must wait for that.  Return 0, -EBADMSG or -ENOMEM.
+// Take room to restore `count` keys into an empty table and make it ready until that returns true;
+// then a key after the other (a group_key_reader), in any order and with others taken in between,
+// which come behind them. The table is whole once `absent` is 0: table_at must wait for that.
+// Return 0, -EBADMSG or -ENOMEM.
 int table_restore_begin(struct table *t, uint32_t count, const struct snapshot_reader *r);
+bool table_restore_prepare(void *table);
 int table_restore_key(void *table, struct snapshot_reader *r, struct group_key *ret);

@@ -13,6 +13,7 @@ enum {
 	MOVE_TAKES = 16,
 	MOVES = 64,
 	FIRST_BYTES = 1 << 15,
+	RESERVE_BYTES = 1 << 18, // cleared at a time
 	CAPACITY_MAX = 1 << 30,
 };
 
@@ -207,11 +208,37 @@ int table_tend(struct table *t)
 	return 0;
 }
 
-int table_reserve(struct table *t, uint32_t count)
+static uint32_t capacity_for(const struct table *t, uint32_t count)
 {
 	uint32_t capacity = TABLE_CAPACITY_MIN;
 	while (capacity <= CAPACITY_MAX && limit_of(t, capacity) < count)
 		capacity *= 2;
+	return capacity;
+}
+
+int table_reserve_begin(struct table *t, uint32_t count)
+{
+	uint32_t capacity = capacity_for(t, count);
+	ASSERT(t->count == 0 && t->beside.slots == NULL);
+	return capacity <= table_capacity(t) ? 0 : next_take(t, capacity);
+}
+
+bool table_reserve_part(struct table *t)
+{
+	if (t->beside.slots == NULL) // it is done, or there was room
+		return true;
+	if (t->beside.unmoved == 0) {
+		if (!next_clear(t, RESERVE_BYTES))
+			return false;
+		next_install(t);
+	}
+	entries_move(t);
+	return t->beside.unmoved == 0;
+}
+
+int table_reserve(struct table *t, uint32_t count)
+{
+	uint32_t capacity = capacity_for(t, count);
 	if (capacity <= table_capacity(t))
 		return 0;
 	while (t->beside.unmoved != 0)
@@ -219,10 +246,7 @@ int table_reserve(struct table *t, uint32_t count)
 	beside_free(t);
 	if (next_take(t, capacity))
 		return -ENOMEM;
-	next_clear(t, slots_bytes(t, capacity));
-	next_install(t);
-	do
-		entries_move(t);
-	while (t->beside.unmoved != 0);
+	while (!table_reserve_part(t))
+		;
 	return 0;
 }

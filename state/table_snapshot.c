@@ -63,30 +63,43 @@ int table_key_read(struct table *t, struct snapshot_reader *r, struct table_key 
 	return ret->entry == NULL ? -ENOMEM : 0;
 }
 
-void table_snapshot(const struct table *t, uint32_t group_bits, struct snapshot_writer *w)
+static uint32_t source_look(const void *table, uint32_t i, uint64_t *ret_hash)
 {
-	struct group_run run;
+	const struct table *t = table;
+	const uint8_t *entry = table_at(t, i);
+	*ret_hash = table_hash(t, entry);
+	return table_key_bytes(t, entry) + t->stride - t->head + (uint32_t)sizeof(uint64_t);
+}
+
+static void source_write(const void *table, uint32_t i, uint32_t group, struct snapshot_writer *w)
+{
+	const struct table *t = table;
+	const uint8_t *entry = table_at(t, i);
+	table_key_write(t, entry, group, i, w);
+	snapshot_u64(w, entry_rows(entry));
+	snapshot_bytes(w, entry + t->head, t->stride - t->head);
+}
+
+void table_fetch(const void *table, uint32_t i, uint32_t stage)
+{
+	const struct table *t = table;
+	if (stage == 0)
+		__builtin_prefetch(&t->order[i]);
+	else if (stage == 1)
+		__builtin_prefetch(table_at(t, i));
+	else if (t->form == TABLE_BYTES)
+		__builtin_prefetch(((const struct table_entry *)table_at(t, i))->text);
+}
+
+struct group_source table_source(const struct table *t)
+{
 	VERIFY(t->absent == 0);
-	// Without memory to sort there is no snapshot, which the writer reports at its end.
-	if (group_run_begin(&run, t->pool, group_bits, t->count)) {
-		w->overflow = true;
-		return;
-	}
-	uint32_t behind = t->stride - t->head + sizeof(uint64_t);
-	for (uint32_t i = 0; i < t->count; i++) {
-		const uint8_t *entry = table_at(t, i);
-		group_run_add(&run, table_hash(t, entry), table_key_bytes(t, entry) + behind);
-	}
-	group_run_write(&run, t->count, w);
-	for (uint32_t i = 0; i < run.keys; i++) {
-		uint32_t number = run.order[i];
-		const uint8_t *entry = table_at(t, number);
-		table_key_write(t, entry, run.groups[number], number, w);
-		snapshot_u64(w, entry_rows(entry));
-		snapshot_bytes(w, entry + t->head, t->stride - t->head);
-	}
-	snapshot_u32(w, GROUP_RUN_END);
-	group_run_end(&run);
+	return (struct group_source){.container = t,
+		.keys = t->count,
+		.numbers = t->count,
+		.look = source_look,
+		.write = source_write,
+		.fetch = table_fetch};
 }
 
 int table_restore_begin(struct table *t, uint32_t count, const struct snapshot_reader *r)
@@ -97,12 +110,21 @@ int table_restore_begin(struct table *t, uint32_t count, const struct snapshot_r
 		return -EBADMSG;
 	if (count == 0)
 		return 0;
-	if (table_reserve(t, count + 1)) // a key is appended before it is put in its place
+	if (table_reserve_begin(t, count + 1)) // a key is appended before it is put in its place
 		return -ENOMEM;
-	for (uint32_t i = 0; i < count; i++)
-		t->order[i] = TABLE_ABSENT_SLOT;
-	t->count = t->absent = count;
+	t->absent = count;
 	return 0;
+}
+
+bool table_restore_prepare(void *table)
+{
+	enum { PART = 1 << 16 };
+	struct table *t = table;
+	if (!table_reserve_part(t))
+		return false;
+	for (uint32_t i = 0; i < PART && t->count < t->absent; i++)
+		t->order[t->count++] = TABLE_ABSENT_SLOT;
+	return t->count == t->absent;
 }
 
 // Give the key that came last its place in the order, where that is not taken. Among entries that

@@ -65,6 +65,12 @@ struct window {
 	struct pane closing;
 	struct window_scratch scratch;
 	uint8_t *key; // room for one canonical key
+	// A snapshot that is written or read in parts.
+	struct window_parts {
+		uint32_t run, runs; // which is under way, the open panes' first; of how many
+		enum window_part { WINDOW_BEGINS, WINDOW_PREPARES, WINDOW_READS } stage;
+		struct group_run sorted;
+	} parts;
 };
 
 // int64 and timestamp keys that stand alone are kept as they are, others in canonical encoding.
@@ -101,11 +107,12 @@ bool window_is_due(const struct window *w, int64_t watermark_ns);
 #define WINDOW_STATE_VERSION 2
 #define WINDOW_GROUPS_VERSION 2 // from here on it can be restored by key group
 
-// Not while it fires, or groups are absent.
-void window_snapshot(const struct window *w, struct snapshot_writer *writer);
-// For a fresh window of the same config, from a section of any version.  Return 0, -EBADMSG,
-// -EINVAL (another shape) or -ENOMEM.
-int window_restore(struct window *w, struct snapshot_reader *reader);
+// Not while it fires, or groups are absent. A part; `first`: begin anew. The window must stay as it
+// is from the first to the last.  Returns whether all is written.
+bool window_snapshot(struct window *w, struct snapshot_writer *writer, bool first);
+// A part, for a fresh window of the same config, from a section of any version.  Returns 0 once all
+// is restored, 1 when more is to follow, -EBADMSG, -EINVAL (another shape) or -ENOMEM.
+int window_restore(struct window *w, struct snapshot_reader *reader, bool first);
 // The same by key group: add to `absent` those that have state; then restore each of them, in any
 // order, from the same section. Records of groups that window_keys does not name may come before.
 int window_restore_begin(struct window *w, struct snapshot_reader *reader,

@@ -4,25 +4,50 @@
 
 #include "state/window_parts.h"
 
-void window_snapshot(const struct window *w, struct snapshot_writer *writer)
+static uint32_t run_count(const struct window *w, uint32_t panes)
 {
-	VERIFY(!w->firing && w->groups_absent == 0);
+	return panes + (w->panes != 1);
+}
+
+static void head_write(const struct window *w, struct snapshot_writer *writer)
+{
 	snapshot_i64(writer, w->config->size_ns);
 	snapshot_i64(writer, w->config->slide_ns);
 	snapshot_u32(writer, w->config->aggregates.entry_bytes);
 	snapshot_u32(writer, w->config->group_bits);
 	snapshot_i64(writer, w->next_pane);
 	snapshot_u32(writer, w->open_count);
-	for (uint32_t i = 0; i < w->open_count; i++) {
-		snapshot_i64(writer, w->open[i].number);
-		if (w->listed)
-			groups_snapshot(&w->open[i].groups, w->config->group_bits, writer);
-		else
-			table_snapshot(&w->open[i].table, w->config->group_bits, writer);
+}
+
+static struct group_source run_source(struct window *w, uint32_t run)
+{
+	if (run == w->open_count)
+		return sliding_source(&w->sliding, window_place(w, w->next_pane));
+	return w->listed ? groups_source(&w->open[run].groups) : table_source(&w->open[run].table);
+}
+
+bool window_snapshot(struct window *w, struct snapshot_writer *writer, bool first)
+{
+	struct window_parts *p = &w->parts;
+	if (first) {
+		VERIFY(!w->firing && w->groups_absent == 0);
+		head_write(w, writer);
+		*p = (struct window_parts){.runs = run_count(w, w->open_count)};
 	}
-	if (w->panes != 1)
-		sliding_snapshot(&w->sliding, window_place(w, w->next_pane), w->config->group_bits,
-			writer);
+	if (p->run == p->runs)
+		return true;
+	struct group_source source = run_source(w, p->run);
+	if (p->stage == WINDOW_BEGINS) {
+		if (p->run < w->open_count)
+			snapshot_i64(writer, w->open[p->run].number);
+		group_run_begin(&p->sorted, w->config->group_bits, &source, writer);
+		p->stage = WINDOW_PREPARES;
+	}
+	if (group_run_write(&p->sorted, &source, writer)) {
+		p->run++;
+		p->stage = WINDOW_BEGINS;
+	}
+	return p->run == p->runs;
 }
 
 // Returns 0, -EBADMSG or -EINVAL, and how many panes follow.
@@ -53,13 +78,21 @@ static int pane_read(struct window *w, struct snapshot_reader *r, uint32_t at)
 // Where keys of a pane, or of the sliding groups, are read into.
 struct container {
 	void *keys;
+	bool (*prepare)(void *keys);
 	group_key_reader *read;
 };
 
 static struct container pane_container(const struct window *w, struct pane *pane)
 {
-	return w->listed ? (struct container){&pane->groups, groups_restore_key}
-			 : (struct container){&pane->table, table_restore_key};
+	if (w->listed)
+		return (struct container){
+			&pane->groups, groups_restore_prepare, groups_restore_key};
+	return (struct container){&pane->table, table_restore_prepare, table_restore_key};
+}
+
+static struct container sliding_container(struct window *w)
+{
+	return (struct container){&w->sliding, sliding_restore_prepare, sliding_restore_key};
 }
 
 // Read a run's head, with a directory or without, and make ready for so many keys; `pane` NULL: of
@@ -80,26 +113,47 @@ static int run_begin(struct window *w, struct pane *pane, struct snapshot_reader
 			 : table_restore_begin(&pane->table, d->count, r);
 }
 
-static int run_read(struct window *w, struct pane *pane, struct container to,
-	struct snapshot_reader *r)
+// A part of a run.  Returns 0 once all of it is read, 1, or -errno.
+static int run_restore(struct window *w, struct snapshot_reader *r)
 {
-	struct group_directory d;
-	int error = run_begin(w, pane, r, &d);
-	return error ? error : group_run_read(to.keys, to.read, r);
+	struct window_parts *p = &w->parts;
+	bool slides = w->panes != 1 && p->run + 1 == p->runs;
+	if (p->stage == WINDOW_BEGINS) {
+		int error = slides ? 0 : pane_read(w, r, p->run);
+		struct group_directory d;
+		if (!error)
+			error = run_begin(w, slides ? NULL : &w->open[p->run], r, &d);
+		if (error)
+			return error;
+		p->stage = WINDOW_PREPARES;
+	}
+	struct container to = slides ? sliding_container(w) : pane_container(w, &w->open[p->run]);
+	if (p->stage == WINDOW_PREPARES) {
+		if (to.prepare(to.keys))
+			p->stage = WINDOW_READS;
+		return 1;
+	}
+	return group_run_read_part(to.keys, to.read, r);
 }
 
-int window_restore(struct window *w, struct snapshot_reader *reader)
+int window_restore(struct window *w, struct snapshot_reader *reader, bool first)
 {
-	uint32_t panes;
-	int error = head_read(w, reader, &panes);
-	for (uint32_t i = 0; i < panes && !error; i++) {
-		error = pane_read(w, reader, i);
-		if (!error)
-			error = run_read(w, &w->open[i], pane_container(w, &w->open[i]), reader);
+	struct window_parts *p = &w->parts;
+	if (first) {
+		uint32_t panes;
+		int error = head_read(w, reader, &panes);
+		if (error)
+			return error;
+		*p = (struct window_parts){.runs = run_count(w, panes)};
 	}
-	if (error || w->panes == 1)
-		return error;
-	return run_read(w, NULL, (struct container){&w->sliding, sliding_restore_key}, reader);
+	if (p->run == p->runs)
+		return 0;
+	int result = run_restore(w, reader);
+	if (result != 0)
+		return result;
+	p->run++;
+	p->stage = WINDOW_BEGINS;
+	return p->run == p->runs ? 0 : 1;
 }
 
 static int run_mark(struct window *w, struct pane *pane, struct snapshot_reader *r,
@@ -108,6 +162,9 @@ static int run_mark(struct window *w, struct pane *pane, struct snapshot_reader 
 	struct group_directory d;
 	*ret_saved_at = snapshot_tell(r);
 	int error = run_begin(w, pane, r, &d);
+	struct container to = pane == NULL ? sliding_container(w) : pane_container(w, pane);
+	while (!error && !to.prepare(to.keys))
+		;
 	return error ? error : group_directory_mark(&d, r, absent);
 }
 
@@ -160,8 +217,7 @@ int window_restore_group(struct window *w, struct snapshot_reader *reader, uint3
 				group);
 	}
 	if (!error && w->panes != 1)
-		error = run_read_group(w, w->sliding_saved_at,
-			(struct container){&w->sliding, sliding_restore_key}, reader, group);
+		error = run_read_group(w, w->sliding_saved_at, sliding_container(w), reader, group);
 	if (error)
 		return error;
 	return --w->groups_absent == 0 ? restore_end(w) : 0;

@@ -119,4 +119,6 @@ const struct weir_operator sink_csv = {
 	.snapshot = sink_rows_snapshot,
 	.restore = sink_restore,
 	.publish = sink_publish,
+	.snapshot_part = sink_rows_snapshot_part,
+	.restore_part = sink_rows_restore_part,
 };

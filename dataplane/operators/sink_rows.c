@@ -7,6 +7,8 @@
 #include "numa/assert.h"
 #include "state/snapshot.h"
 
+enum { PIECE_BYTES = 16384, PART_PIECES = 4 };
+
 int sink_rows_plan(struct weir_plan *plan)
 {
 	plan->fields_used = schema_all_fields(plan->input);
@@ -66,74 +68,98 @@ int sink_rows_write(struct sink_rows *s, struct weir_context *ctx, struct weir_b
 }
 
 // The file has no name that another process could find it by, and may lie on another host.
-static void put_file(const struct output_file *file, struct snapshot_writer *w)
+static void file_begin(struct sink_rows *s, struct snapshot_writer *w)
 {
-	uint8_t part[16384];
-	if (w->whole && file->at > SINK_ROWS_CARRIED_MAX)
+	if (w->whole && s->file->at > SINK_ROWS_CARRIED_MAX)
 		snapshot_refuse(w,
 			"a csv sink has written over 64 MiB, more than goes along to a new "
 			"replica");
-	uint64_t carried = w->whole && w->refused == NULL ? file->at : 0;
+	uint64_t carried = w->whole && w->refused == NULL ? s->file->at : 0;
+	snapshot_u64(w, s->file->at);
 	snapshot_u64(w, carried);
-	for (uint64_t at = 0; at < carried && w->refused == NULL;) {
-		size_t bytes = carried - at < sizeof(part) ? carried - at : sizeof(part);
-		if (output_file_read(file, part, bytes, at) != 0)
-			snapshot_refuse(w, "a csv sink's file cannot be read back");
-		snapshot_bytes(w, part, bytes);
-		at += bytes;
-	}
+	s->carried = snapshot_fits(w, carried) ? carried : 0;
+}
+
+// A piece of the file.
+static void file_put(struct sink_rows *s, struct snapshot_writer *w)
+{
+	uint8_t piece[PIECE_BYTES];
+	uint32_t bytes = s->carried < sizeof(piece) ? (uint32_t)s->carried : sizeof(piece);
+	if (output_file_read(s->file, piece, bytes, s->file->at - s->carried) != 0)
+		snapshot_refuse(w, "a csv sink's file cannot be read back");
+	snapshot_bytes(w, piece, bytes);
+	s->carried -= bytes;
+}
+
+bool sink_rows_snapshot_part(void *self, struct snapshot_writer *w, bool first)
+{
+	struct sink_rows *s = self;
+	if (first)
+		file_begin(s, w);
+	for (int i = 0; i < PART_PIECES && s->carried != 0; i++)
+		file_put(s, w);
+	if (s->carried != 0)
+		return false;
+	snapshot_u64(w, s->file->used);
+	snapshot_bytes(w, s->file->buffer, s->file->used);
+	return true;
 }
 
 void sink_rows_snapshot(const void *self, struct snapshot_writer *w)
 {
-	const struct output_file *file = ((const struct sink_rows *)self)->file;
-	snapshot_u64(w, file->at);
-	put_file(file, w);
-	snapshot_u64(w, file->used);
-	snapshot_bytes(w, file->buffer, file->used);
+	for (bool first = true; !sink_rows_snapshot_part((void *)self, w, first);)
+		first = false;
 }
 
 // Also lines that a larger buffer than ours had held.
-static int restore_lines(struct output_file *file, struct snapshot_reader *r)
+static int lines_restore(struct output_file *file, struct snapshot_reader *r, uint64_t bytes)
 {
-	uint8_t part[4096];
+	uint8_t piece[PIECE_BYTES];
 	int error = 0;
-	for (uint64_t left = snapshot_read_u64(r); left != 0 && r->error == 0 && error == 0;) {
-		size_t bytes = left < sizeof(part) ? left : sizeof(part);
-		snapshot_read(r, part, bytes);
-		error = r->error != 0 ? r->error : output_file_write(file, part, bytes);
-		left -= bytes;
+	while (bytes != 0 && r->error == 0 && error == 0) {
+		size_t next = bytes < sizeof(piece) ? bytes : sizeof(piece);
+		snapshot_read(r, piece, next);
+		error = r->error != 0 ? r->error : output_file_write(file, piece, next);
+		bytes -= next;
 	}
 	return error != 0 ? error : r->error;
 }
 
 // What goes along is written from the file's beginning.
-static int restore_file(struct output_file *file, struct snapshot_reader *r, uint64_t at)
+static int file_restore(struct sink_rows *s, struct snapshot_reader *r)
 {
-	struct snapshot_reader carried = *r;
-	uint64_t bytes = r->version < 2 ? 0 : snapshot_read_u64(r);
-	if (bytes == 0)
-		return output_file_seek(file, at);
-	if (bytes != at)
+	uint64_t at = snapshot_read_u64(r);
+	s->carried = r->version < 2 ? 0 : snapshot_read_u64(r);
+	if (r->error != 0 || (s->carried != 0 && s->carried != at))
 		return -EBADMSG;
-	int error = output_file_seek(file, 0);
-	if (error == 0)
-		error = restore_lines(file, &carried);
-	if (error == 0)
-		error = output_file_flush(file);
-	*r = carried;
-	return error;
+	return output_file_seek(s->file, s->carried != 0 ? 0 : at);
 }
 
-int sink_rows_restore(void *self, struct weir_context *ctx, struct snapshot_reader *r)
+int sink_rows_restore_part(void *self, struct weir_context *ctx, struct snapshot_reader *r,
+	bool first)
 {
-	struct output_file *file = ((struct sink_rows *)self)->file;
-	uint64_t at = snapshot_read_u64(r);
-	int error = restore_file(file, r, at);
+	struct sink_rows *s = self;
+	int error = first ? file_restore(s, r) : 0;
 	if (error == -ENODATA)
 		weir_fail(ctx,
 			"%s: its lines up to the checkpoint went with the process that wrote them; "
 			"run the job from its beginning",
-			file->path);
-	return error != 0 ? error : restore_lines(file, r);
+			s->file->path);
+	uint64_t most = PART_PIECES * PIECE_BYTES;
+	uint64_t bytes = s->carried < most ? s->carried : most;
+	if (error == 0)
+		error = lines_restore(s->file, r, bytes);
+	s->carried -= bytes;
+	if (error != 0 || s->carried != 0)
+		return error != 0 ? error : 1;
+	error = output_file_flush(s->file);
+	return error != 0 ? error : lines_restore(s->file, r, snapshot_read_u64(r));
+}
+
+int sink_rows_restore(void *self, struct weir_context *ctx, struct snapshot_reader *r)
+{
+	int result = sink_rows_restore_part(self, ctx, r, true);
+	while (result == 1)
+		result = sink_rows_restore_part(self, ctx, r, false);
+	return result;
 }

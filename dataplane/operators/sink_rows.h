@@ -12,6 +12,7 @@ struct sink_rows {
 	struct csv_writer writer;
 	struct batch_columns columns;
 	uint64_t fields;
+	uint64_t carried; // of the file, to go into a snapshot or to come out of one still
 };
 
 #define SINK_ROWS_PARAMS                                                                           \
@@ -44,4 +45,7 @@ int sink_rows_write(struct sink_rows *s, struct weir_context *ctx, struct weir_b
 
 enum { SINK_ROWS_STATE_VERSION = 2, SINK_ROWS_CARRIED_MAX = 64 << 20 };
 void sink_rows_snapshot(const void *self, struct snapshot_writer *w);
+bool sink_rows_snapshot_part(void *self, struct snapshot_writer *w, bool first);
+int sink_rows_restore_part(void *self, struct weir_context *ctx, struct snapshot_reader *r,
+	bool first);
 int sink_rows_restore(void *self, struct weir_context *ctx, struct snapshot_reader *r);

@@ -10,6 +10,7 @@
 #include "numa/arena.h"
 #include "numa/assert.h"
 #include "state/key.h"
+#include "state/snapshot.h"
 
 enum { KEY_BYTES_MAX = 4096 };
 
@@ -29,6 +30,7 @@ struct top {
 	uint32_t count, room;
 	bool firing; // groups[0] is sorted, its rows from `position` on are to be emitted
 	uint32_t position;
+	uint32_t saved; // groups of a snapshot: those written, or those to be read still
 	const uint8_t *rows[BATCH_ROWS_MAX];
 	uint8_t key[KEY_BYTES_MAX];
 };
@@ -378,30 +380,64 @@ static enum weir_flow watermark(void *self, struct weir_context *ctx, int64_t wa
 	return WEIR_DONE;
 }
 
+// A group is written and read in one piece.
+static bool snapshot_part(void *self, struct snapshot_writer *w, bool first)
+{
+	struct top *top = self;
+	size_t start = w->at;
+	if (first) {
+		VERIFY(!top->firing);
+		snapshot_u32(w, top->count);
+		top->saved = 0;
+	}
+	for (uint32_t i = 0; top->saved != top->count && i < w->part_keys; i++) {
+		if (w->at - start >= SNAPSHOT_PART_BYTES)
+			return false;
+		top_group_snapshot(&top->groups[top->saved++], w);
+	}
+	return top->saved == top->count;
+}
+
 static void snapshot(const void *self, struct snapshot_writer *w)
 {
-	const struct top *top = self;
-	VERIFY(!top->firing);
-	snapshot_u32(w, top->count);
-	for (uint32_t i = 0; i < top->count; i++)
-		top_group_snapshot(&top->groups[i], w);
+	for (bool first = true; !snapshot_part((void *)self, w, first);)
+		first = false;
+}
+
+static int group_restore(struct top *top, struct snapshot_reader *r)
+{
+	int error = groups_reserve(top);
+	if (!error)
+		error = top_group_restore(&top->groups[top->count], top->pool,
+			&top->plan->outputs[0].schema, r);
+	top->count += error == 0;
+	return error;
+}
+
+static int restore_part(void *self, struct weir_context *ctx, struct snapshot_reader *r, bool first)
+{
+	struct top *top = self;
+	size_t start = snapshot_tell(r);
+	if (first)
+		top->saved = snapshot_read_u32(r);
+	int error = r->error;
+	for (uint32_t i = 0; top->saved != 0 && i < r->part_keys && !error; i++) {
+		if (snapshot_tell(r) - start >= SNAPSHOT_PART_BYTES)
+			break;
+		error = group_restore(top, r);
+		top->saved--;
+	}
+	if (error == -ENOMEM)
+		exhausted(top, ctx);
+	return error != 0 ? error : top->saved != 0;
 }
 
 static int restore(void *self, struct weir_context *ctx, struct snapshot_reader *r)
 {
-	struct top *top = self;
-	uint32_t count = snapshot_read_u32(r);
-	int error = r->error;
-	for (uint32_t i = 0; i < count && !error; i++) {
-		error = groups_reserve(top);
-		if (!error)
-			error = top_group_restore(&top->groups[i], top->pool,
-				&top->plan->outputs[0].schema, r);
-		top->count += error == 0;
-	}
-	if (error == -ENOMEM)
-		exhausted(top, ctx);
-	return error;
+	int result = restore_part(self, ctx, r, true);
+	while (result == 1)
+		result = restore_part(self, ctx, r, false);
+	return result;
 }
 
 const struct weir_operator top_kind = {
@@ -421,4 +457,6 @@ const struct weir_operator top_kind = {
 	.state_version = 1,
 	.snapshot = snapshot,
 	.restore = restore,
+	.snapshot_part = snapshot_part,
+	.restore_part = restore_part,
 };

@@ -113,10 +113,16 @@ static enum weir_flow watermark(void *self, struct weir_context *ctx, int64_t wa
 	return WEIR_FULL;
 }
 
+static bool snapshot_part(void *self, struct snapshot_writer *w, bool first)
+{
+	struct window_operator *op = self;
+	return window_snapshot(&op->window, w, first);
+}
+
 static void snapshot(const void *self, struct snapshot_writer *w)
 {
-	const struct window_operator *op = self;
-	window_snapshot(&op->window, w);
+	for (bool first = true; !snapshot_part((void *)self, w, first);)
+		first = false;
 }
 
 static int restored(struct weir_context *ctx, int error)
@@ -128,10 +134,18 @@ static int restored(struct weir_context *ctx, int error)
 	return error;
 }
 
-static int restore(void *self, struct weir_context *ctx, struct snapshot_reader *r)
+static int restore_part(void *self, struct weir_context *ctx, struct snapshot_reader *r, bool first)
 {
 	struct window_operator *op = self;
-	return restored(ctx, window_restore(&op->window, r));
+	return restored(ctx, window_restore(&op->window, r, first));
+}
+
+static int restore(void *self, struct weir_context *ctx, struct snapshot_reader *r)
+{
+	int result = restore_part(self, ctx, r, true);
+	while (result == 1)
+		result = restore_part(self, ctx, r, false);
+	return result;
 }
 
 static int restore_begin(void *self, struct weir_context *ctx, struct snapshot_reader *r,
@@ -193,4 +207,6 @@ const struct weir_operator window_aggregate = {
 	.restore_group = restore_group,
 	.keys = keys,
 	.watermark_reads = watermark_reads,
+	.snapshot_part = snapshot_part,
+	.restore_part = restore_part,
 };

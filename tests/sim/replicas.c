@@ -215,6 +215,7 @@ static void cut_anew(struct random *r, struct task *t)
 {
 	static const uint64_t cuts[] = {UINT64_MAX, UINT64_MAX, 1, 3, 50};
 	t->items_max = cuts[random_in(r, 0, 4)];
+	t->part_keys = t->items_max == UINT64_MAX ? SNAPSHOT_PART_KEYS : (uint32_t)t->items_max;
 	t->flush_age_ns = random_chance(r, 500) ? 0 : (int64_t)random_in(r, 0, 1000000);
 	for (uint32_t i = 0; i < t->exchange.sender_count; i++) {
 		struct sender *s = &t->exchange.senders[i];

@@ -55,6 +55,9 @@ enum {
 	X(ADMITTED_LATE, "a worker that could not admit it at once")                               \
 	X(GROWN, "a state larger than the memory asked for at first")                              \
 	X(FED_FINISHED, "the state of a finished task given")                                      \
+	X(WRITTEN_IN_PARTS, "a step that left a state half written")                               \
+	X(WRITTEN_IN_VAIN, "a state half written for one that was lost")                           \
+	X(READ_IN_PARTS, "a step that left a state half read")                                     \
 	X(WHOLE, "a place whole again")                                                            \
 	X(THIRD, "three or more lost, one after the other")                                        \
 	X(LOST_ANEW, "a place lost that had been made whole")                                      \

@@ -407,6 +407,35 @@ static void see_state(struct replica_world *w, const struct task *t)
 	w->seen[REPLICA_FED_FINISHED] += t->outcome == TASK_FINISHED;
 }
 
+// All that it consumed, made and wrote down.
+static uint64_t where_it_stands(const struct task *t)
+{
+	uint64_t stands = t->produced + t->log.next;
+	for (uint32_t i = 0; i < t->input_count; i++)
+		stands += t->receivers[i].next_number;
+	for (uint32_t i = 0; i < t->exchange.sender_count; i++)
+		stands += t->exchange.senders[i].next_number;
+	return stands;
+}
+
+// What is written of a state is of one moment.
+static void check_stands_still(struct replica_world *w, const struct task *t)
+{
+	struct ledger_task *l = &w->ledger.tasks[t->id];
+	uint64_t stands = where_it_stands(t);
+	bool goes_on = l->stepped && l->writing && t->writing.under_way;
+	if (goes_on && stands != l->stands)
+		replica_violate(w, "a task goes on while its state is written");
+	if (t->writing.under_way && t->replica.role != REPLICA_FEEDS)
+		replica_violate(w, "a state is written for nobody");
+	w->seen[REPLICA_WRITTEN_IN_PARTS] += t->writing.under_way;
+	w->seen[REPLICA_WRITTEN_IN_VAIN] += l->stepped && l->writing && !t->writing.under_way &&
+		t->replica.role != REPLICA_FEEDS;
+	w->seen[REPLICA_READ_IN_PARTS] += t->replica.role == REPLICA_WAITS && t->reading.link != 0;
+	l->writing = t->writing.under_way;
+	l->stands = stands;
+}
+
 // Of one that was misled only what others may have counts: what it lets go as an owner whose log is
 // held.
 static bool may_differ(const struct replica_world *w, const struct task *t)
@@ -428,6 +457,7 @@ static void check_task(struct replica_world *w, const struct task *t, bool slowl
 		check_told(w, t);
 	}
 	see_state(w, t);
+	check_stands_still(w, t);
 	if (t->source && t->replica.role == REPLICA_FOLLOWS)
 		check_keeps_up(w, t);
 	for (uint32_t i = 0; i < t->exchange.sender_count; i++)

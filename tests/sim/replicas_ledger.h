@@ -43,6 +43,8 @@ struct ledger_task {
 	uint32_t role;                      // after its last step
 	uint32_t stage;                     // of the state it gives, likewise
 	uint64_t lent;                      // memory for that
+	bool writing;                       // that state, in parts
+	uint64_t stands;                    // where it is, in numbers
 };
 
 struct replica_ledger {

@@ -31,6 +31,7 @@ static void cut_anew(struct world *w, struct task *t)
 	static const uint64_t cuts[] = {UINT64_MAX, UINT64_MAX, 1, 2, 7, 100};
 	struct random *r = &w->random;
 	t->items_max = cuts[random_in(r, 0, 5)];
+	t->part_keys = t->items_max == UINT64_MAX ? SNAPSHOT_PART_KEYS : (uint32_t)t->items_max;
 	t->flush_age_ns = random_chance(r, 500) ? 0 : (int64_t)random_in(r, 0, 50000000);
 	for (uint32_t i = 0; i < t->exchange.sender_count; i++) {
 		struct sender *s = &t->exchange.senders[i];

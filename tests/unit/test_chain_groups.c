@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "dataplane/chain_groups.h"
+#include "dataplane/operators/window_aggregate.h"
 #include "state/group_set.h"
 #include "state/snapshot.h"
 
@@ -290,6 +291,12 @@ static void half_an_interface_is_unfit(void **state)
 	assert_non_null(weir_operator_unfit(&kind));
 	kind.size = WEIR_OPERATOR_SIZE_MIN;
 	assert_null(weir_operator_unfit(&kind));
+	kind = window_aggregate;
+	kind.snapshot = NULL;
+	assert_non_null(weir_operator_unfit(&kind));
+	kind = window_aggregate;
+	kind.restore = NULL;
+	assert_non_null(weir_operator_unfit(&kind));
 }
 
 int main(void)

@@ -15,7 +15,6 @@ enum { BITS = 6, GROUPS = 1 << BITS, KEYS = 500, ROOM = 1 << 20 };
 
 struct fixture {
 	struct arena arena;
-	struct pool pool;
 	struct group_set set;
 	uint64_t hashes[KEYS];
 	uint8_t snapshot[ROOM];
@@ -26,8 +25,7 @@ struct fixture {
 static int setup(void **state)
 {
 	static struct fixture f;
-	if (arena_create(&f.arena, 4 << 20, -1, true) || pool_create(&f.pool, &f.arena, 2 << 20) ||
-		group_set_create(&f.set, &f.arena, BITS))
+	if (arena_create(&f.arena, 4 << 20, -1, true) || group_set_create(&f.set, &f.arena, BITS))
 		return -1;
 	for (uint64_t i = 0; i < KEYS; i++) // none in the upper half of the groups
 		f.hashes[i] = (i + 1) * 0x9E3779B97F4A7C15u >> 1;
@@ -38,9 +36,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	int leaked = f->pool.used != 0;
 	arena_destroy(&f->arena);
-	return leaked;
+	return 0;
 }
 
 static void test_set(void **state)
@@ -85,26 +82,51 @@ static void section_end(struct fixture *f, struct snapshot_writer *w)
 	assert_int_equal(snapshot_find(&f->reader, "run", &version), 0);
 }
 
+static uint32_t looks, writes; // of keys, since they were last set
+
 // A key is its group, its number, and number % 5 bytes; every seventh has no place in the run.
-static void run_write(struct fixture *f, struct snapshot_writer *w)
+static uint32_t key_look(const void *container, uint32_t i, uint64_t *ret_hash)
+{
+	const struct fixture *f = container;
+	looks++;
+	*ret_hash = f->hashes[i];
+	return i % 7 == 0 ? 0 : 8 + i % 5;
+}
+
+static void key_write(const void *container, uint32_t i, uint32_t group, struct snapshot_writer *w)
 {
 	static const uint8_t filler[8] = {1, 2, 3, 4, 5};
+	writes++;
+	snapshot_u32(w, group);
+	snapshot_u32(w, i);
+	snapshot_bytes(w, filler, i % 5);
+}
+
+static void key_fetch(const void *container, uint32_t i, uint32_t stage)
+{
+	assert_true(i < KEYS && i % 7 != 0 && stage < GROUP_FETCHES);
+}
+
+// Returns how many parts it took; each looks at few keys, and writes fewer.
+static uint32_t run_write(struct fixture *f, struct snapshot_writer *w)
+{
 	struct group_run run;
-	assert_int_equal(group_run_begin(&run, &f->pool, BITS, KEYS), 0);
-	for (uint32_t i = 0; i < KEYS; i++)
-		if (i % 7 == 0)
-			group_run_skip(&run);
-		else
-			group_run_add(&run, f->hashes[i], 8 + i % 5);
-	group_run_write(&run, KEYS, w);
-	for (uint32_t k = 0; k < run.keys; k++) {
-		uint32_t number = run.order[k];
-		snapshot_u32(w, run.groups[number]);
-		snapshot_u32(w, number);
-		snapshot_bytes(w, filler, number % 5);
-	}
-	snapshot_u32(w, GROUP_RUN_END);
-	group_run_end(&run);
+	const struct group_source source = {.container = f,
+		.keys = KEYS,
+		.numbers = KEYS,
+		.look = key_look,
+		.write = key_write,
+		.fetch = key_fetch};
+	uint32_t parts = 0;
+	bool whole;
+	group_run_begin(&run, BITS, &source, w);
+	do {
+		looks = writes = 0;
+		whole = group_run_write(&run, &source, w);
+		assert_true(looks <= 4 * w->part_keys && writes <= w->part_keys);
+		parts++;
+	} while (!whole);
+	return parts;
 }
 
 static int key_read(void *container, struct snapshot_reader *r, struct group_key *ret)
@@ -152,6 +174,69 @@ static void test_groups_one_by_one(void **state)
 	assert_int_equal(group_run_read(f, key_read, &f->reader), 0);
 	for (uint32_t i = 0; i < KEYS; i++)
 		assert_int_equal(f->seen[i], i % 7 != 0);
+}
+
+// However it is cut, it is the same to the byte; and with as much room as it says it needs it fits.
+static void test_parts(void **state)
+{
+	static const uint32_t cuts[] = {SNAPSHOT_PART_KEYS, 1, 2, 7, 100};
+	static uint8_t whole[ROOM];
+	struct fixture *f = *state;
+	struct snapshot_writer w;
+	size_t bytes, cut_bytes;
+	for (uint32_t i = 0; i < sizeof(cuts) / sizeof(*cuts); i++) {
+		memset(f->snapshot, 0xA5, ROOM);
+		section_begin(f, &w);
+		w.part_keys = cuts[i];
+		uint32_t parts = run_write(f, &w);
+		assert_true(parts >= KEYS * 6 / 7 / cuts[i]);
+		assert_int_equal(snapshot_end(&w, i == 0 ? &bytes : &cut_bytes), 0);
+		if (i == 0)
+			memcpy(whole, f->snapshot, bytes);
+		else
+			assert_true(cut_bytes == bytes && memcmp(whole, f->snapshot, bytes) == 0);
+		size_t needed = snapshot_needed(&w);
+		for (size_t room = 0; room < needed; room += room < bytes + 16 ? 97 : 997) {
+			snapshot_begin(&w, f->snapshot, room);
+			snapshot_section(&w, "run", 1);
+			w.part_keys = cuts[i];
+			run_write(f, &w);
+			if (snapshot_end(&w, &cut_bytes) == 0)
+				continue; // what it needs is said rather too large
+			assert_in_range(snapshot_needed(&w), room + 1, 2 * needed);
+			size_t again = snapshot_needed(&w);
+			snapshot_begin(&w, f->snapshot, again);
+			snapshot_section(&w, "run", 1);
+			run_write(f, &w);
+			assert_int_equal(snapshot_end(&w, &cut_bytes), 0);
+			assert_true(cut_bytes == bytes && memcmp(whole, f->snapshot, bytes) == 0);
+		}
+	}
+}
+
+// As many keys a part as the reader says, or as lie in so many bytes.
+static void test_read_in_parts(void **state)
+{
+	struct fixture *f = *state;
+	struct snapshot_writer w;
+	struct group_directory d;
+	section_begin(f, &w);
+	run_write(f, &w);
+	section_end(f, &w);
+	memset(f->seen, 0, sizeof(f->seen));
+	assert_int_equal(group_directory_read(&d, &f->reader), 0);
+	f->reader.part_keys = 9;
+	uint32_t seen = 0, parts = 0;
+	for (int result = 1; result == 1; parts++) {
+		result = group_run_read_part(f, key_read, &f->reader);
+		uint32_t now = 0;
+		for (uint32_t i = 0; i < KEYS; i++)
+			now += f->seen[i];
+		assert_int_equal(now - seen, result == 1 ? 9 : (KEYS * 6 / 7) % 9);
+		seen = now;
+	}
+	assert_int_equal(seen, KEYS - (KEYS + 6) / 7);
+	assert_int_equal(parts, seen / 9 + 1);
 }
 
 // A directory of two groups with a key of 8 bytes in each, and what may be wrong with it.
@@ -230,7 +315,7 @@ static void test_key_of_another_group(void **state)
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-	const struct CMUnitTest tests[] = {T(test_set), T(test_groups_one_by_one),
-		T(test_damaged_directories), T(test_key_of_another_group)};
+	const struct CMUnitTest tests[] = {T(test_set), T(test_groups_one_by_one), T(test_parts),
+		T(test_read_in_parts), T(test_damaged_directories), T(test_key_of_another_group)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,7 +131,11 @@ static void replace(struct fixture *f, uint8_t *memory, struct snapshot_reader *
 	uint32_t version;
 	snapshot_begin(&w, memory, SNAPSHOT_BYTES);
 	snapshot_section(&w, "groups", 1);
-	groups_snapshot(&f->groups, 12, &w);
+	const struct group_source source = groups_source(&f->groups);
+	struct group_run run;
+	group_run_begin(&run, 12, &source, &w);
+	while (!group_run_write(&run, &source, &w))
+		;
 	assert_int_equal(snapshot_end(&w, &bytes), 0);
 	groups_destroy(&f->groups);
 	assert_int_equal(groups_create(&f->groups, &f->aggregates, &f->pool, 1), 0);
@@ -139,6 +143,8 @@ static void replace(struct fixture *f, uint8_t *memory, struct snapshot_reader *
 	assert_int_equal(snapshot_find(r, "groups", &version), 0);
 	assert_int_equal(group_directory_read(d, r), 0);
 	assert_int_equal(groups_restore_begin(&f->groups, d->count, r), 0);
+	while (!groups_restore_prepare(&f->groups))
+		;
 }
 
 static void test_snapshot_keeps_unmerged_entries(void **state)
@@ -216,6 +222,8 @@ static void test_damaged_snapshot(void **state)
 		assert_int_equal(snapshot_open(&r, memory, bytes), 0);
 		assert_int_equal(snapshot_find(&r, "groups", &version), 0);
 		int error = groups_restore_begin(&f->groups, snapshot_read_u32(&r), &r);
+		while (!error && !groups_restore_prepare(&f->groups))
+			;
 		if (!error)
 			error = group_run_read(&f->groups, groups_restore_key, &r);
 		assert_int_equal(error, -EBADMSG);

@@ -204,6 +204,58 @@ static void damage_is_refused(void **state)
 	}
 }
 
+// However large, a call verifies so many blocks.
+static void it_is_opened_in_parts(void **state)
+{
+	static uint8_t large[2 << 20];
+	struct snapshot_reader r;
+	size_t bytes, before = 0, big = 20 * SNAPSHOT_BLOCK_BYTES;
+	assert_int_equal(golden_write(large, sizeof(large), big, &bytes), 0);
+	struct snapshot_opening o = {.data = large, .bytes = bytes};
+	for (int parts = 1; snapshot_open_part(&o, &r) == 1; parts++) {
+		assert_int_equal(o.verified - before, 8 * SNAPSHOT_BLOCK_BYTES);
+		before = o.verified;
+		assert_true(parts <= 2);
+	}
+	golden_read(&r, big);
+	large[10 * SNAPSHOT_BLOCK_BYTES] ^= 1;
+	o = (struct snapshot_opening){.data = large, .bytes = bytes};
+	assert_int_equal(snapshot_open_part(&o, &r), 1);
+	assert_int_equal(snapshot_open_part(&o, &r), -EBADMSG);
+}
+
+// Lent memory is never written over, and what does not fit with it fits without.
+static void the_rooms_end_is_lent(void **state)
+{
+	static uint8_t room[2000];
+	struct snapshot_writer w;
+	size_t bytes;
+	for (size_t lent = 0; lent < 2100; lent += 20) {
+		snapshot_begin(&w, room, sizeof(room) - 3);
+		snapshot_section(&w, "it", 1);
+		uint8_t *memory = snapshot_scratch(&w, lent);
+		size_t least = 32 + 48 + 8; // header, section, a block's end
+		if (lent > sizeof(room) - 3 - least) {
+			assert_null(memory);
+			assert_int_equal(snapshot_end(&w, &bytes), -ENOSPC);
+			assert_true(snapshot_needed(&w) >= lent + least);
+			continue;
+		}
+		assert_non_null(memory);
+		assert_int_equal((uintptr_t)(memory - room) % 8, 0);
+		assert_true(memory + lent <= room + sizeof(room) - 3);
+		memset(memory, 0xAA, lent);
+		size_t left = (size_t)(memory - room) - least;
+		assert_false(lent % 40 != 0 && snapshot_fits(&w, left + 1));
+		for (size_t i = 0; i < left + 1; i++)
+			snapshot_bytes(&w, "b", 1);
+		for (size_t i = 0; i < lent; i++)
+			assert_int_equal(memory[i], 0xAA);
+		snapshot_scratch_end(&w);
+		assert_int_equal(snapshot_end(&w, &bytes), -ENOSPC);
+	}
+}
+
 static void blocks_that_changed_places_are_refused(void **state)
 {
 	static uint8_t swap[SNAPSHOT_BLOCK_BYTES];
@@ -346,6 +398,8 @@ int main(void)
 		cmocka_unit_test(sections_of_any_length_read_back),
 		cmocka_unit_test(a_read_beyond_the_section_stops_all_reading),
 		cmocka_unit_test(damage_is_refused),
+		cmocka_unit_test(it_is_opened_in_parts),
+		cmocka_unit_test(the_rooms_end_is_lent),
 		cmocka_unit_test(blocks_that_changed_places_are_refused),
 		cmocka_unit_test(the_checksum_is_crc32c),
 		cmocka_unit_test(wrong_shapes_are_refused),

@@ -127,7 +127,11 @@ static void save(struct fixture *f)
 	struct snapshot_writer w;
 	snapshot_begin(&w, f->snapshot, SNAPSHOT_BYTES);
 	snapshot_section(&w, "table", 1);
-	table_snapshot(&f->table, 12, &w);
+	const struct group_source source = table_source(&f->table);
+	struct group_run run;
+	group_run_begin(&run, 12, &source, &w);
+	while (!group_run_write(&run, &source, &w))
+		;
 	assert_int_equal(snapshot_end(&w, &f->snapshot_bytes), 0);
 }
 
@@ -138,6 +142,14 @@ static void load_begin(struct fixture *f, struct snapshot_reader *r, enum table_
 	begin(f, form);
 	assert_int_equal(snapshot_open(r, f->snapshot, f->snapshot_bytes), 0);
 	assert_int_equal(snapshot_find(r, "table", &version), 0);
+}
+
+static int restore_begin(struct fixture *f, uint32_t count, const struct snapshot_reader *r)
+{
+	int error = table_restore_begin(&f->table, count, r);
+	while (!error && !table_restore_prepare(&f->table))
+		;
+	return error;
 }
 
 // The keys of one task of sixteen are not crowded into a sixteenth of its table.
@@ -170,7 +182,7 @@ static void test_snapshot(void **state)
 		// Of another capacity, so that every key is at home elsewhere.
 		table_reserve(&f->table, 20000);
 		assert_int_equal(group_directory_read(&d, &r), 0);
-		assert_int_equal(table_restore_begin(&f->table, d.count, &r), 0);
+		assert_int_equal(restore_begin(f, d.count, &r), 0);
 		assert_int_equal(group_run_read(&f->table, table_restore_key, &r), 0);
 		assert_int_equal(snapshot_left(&r), 0);
 		check(&f->table, 3000);
@@ -191,7 +203,7 @@ static void test_restored_by_key_group(void **state)
 		load_begin(f, &r, (enum table_form)form);
 		assert_int_equal(group_directory_read(&d, &r), 0);
 		assert_int_equal(d.count, 1000);
-		assert_int_equal(table_restore_begin(&f->table, d.count, &r), 0);
+		assert_int_equal(restore_begin(f, d.count, &r), 0);
 		uint32_t added = 1000, capacity = table_capacity(&f->table);
 		for (uint32_t k = 0; k < 4096; k++) {
 			uint32_t group = (k * 1001 + 17) % 4096;
@@ -237,7 +249,7 @@ static void test_damaged_snapshot(void **state)
 		assert_int_equal(snapshot_end(&w, &f->snapshot_bytes), 0);
 		load_begin(f, &r, TABLE_INT64);
 		uint32_t count = snapshot_read_u32(&r);
-		int error = table_restore_begin(&f->table, count, &r);
+		int error = restore_begin(f, count, &r);
 		if (!error)
 			error = group_run_read(&f->table, table_restore_key, &r);
 		assert_int_equal(error, -EBADMSG);
@@ -423,7 +435,7 @@ static void test_snapshot_in_mid_growth(void **state)
 		save(f);
 		load_begin(f, &r, form);
 		assert_int_equal(group_directory_read(&d, &r), 0);
-		assert_int_equal(table_restore_begin(&f->table, d.count, &r), 0);
+		assert_int_equal(restore_begin(f, d.count, &r), 0);
 		assert_int_equal(group_run_read(&f->table, table_restore_key, &r), 0);
 		check(&f->table, keys);
 		table_destroy(&f->table);

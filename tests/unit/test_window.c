@@ -10,7 +10,7 @@ static void replace(struct fixture *f)
 	uint32_t version;
 	snapshot_begin(&w, f->snapshot, SNAPSHOT_BYTES);
 	snapshot_section(&w, "window", WINDOW_STATE_VERSION);
-	window_snapshot(&f->window, &w);
+	fixture_snapshot(f, &w, 1 + (uint32_t)(draw(f) % 100));
 	assert_int_equal(snapshot_end(&w, &bytes), 0);
 	window_destroy(&f->window);
 	assert_int_equal(f->pool.used, 0);
@@ -18,7 +18,7 @@ static void replace(struct fixture *f)
 	f->window.keys_usual = draw(f) % 1000;
 	assert_int_equal(snapshot_open(&r, f->snapshot, bytes), 0);
 	assert_int_equal(snapshot_find(&r, "window", &version), 0);
-	assert_int_equal(window_restore(&f->window, &r), 0);
+	assert_int_equal(fixture_restore(f, &r, 1 + (uint32_t)(draw(f) % 100)), 0);
 	assert_int_equal(snapshot_left(&r), 0);
 }
 static void run(const struct setting *setting, uint64_t seed)
@@ -147,14 +147,14 @@ static void test_restore_refuses_another_shape(void **state)
 	feed_one(&f, 4, 0, &drops);
 	snapshot_begin(&w, f.snapshot, SNAPSHOT_BYTES);
 	snapshot_section(&w, "window", WINDOW_STATE_VERSION);
-	window_snapshot(&f.window, &w);
+	fixture_snapshot(&f, &w, SNAPSHOT_PART_KEYS);
 	assert_int_equal(snapshot_end(&w, &bytes), 0);
 	window_destroy(&f.window);
 	f.config.size_ns = 20;
 	assert_int_equal(window_create(&f.window, &f.config, &f.pool, &f.arena), 0);
 	assert_int_equal(snapshot_open(&r, f.snapshot, bytes), 0);
 	assert_int_equal(snapshot_find(&r, "window", &version), 0);
-	assert_int_equal(window_restore(&f.window, &r), -EINVAL);
+	assert_int_equal(fixture_restore(&f, &r, SNAPSHOT_PART_KEYS), -EINVAL);
 	fixture_destroy(&f);
 }
 

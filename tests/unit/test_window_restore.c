@@ -41,7 +41,7 @@ static void golden_write(uint32_t version)
 		fixture_create(&f, &golden[i].setting, i);
 		golden_half(&f, 0);
 		snapshot_section(&w, golden[i].name, version);
-		window_snapshot(&f.window, &w);
+		fixture_snapshot(&f, &w, SNAPSHOT_PART_KEYS);
 		fixture_destroy(&f);
 	}
 	assert_int_equal(snapshot_end(&w, &bytes), 0);
@@ -58,7 +58,7 @@ static void restore(struct fixture *f, struct snapshot_reader *r, bool by_group)
 {
 	struct group_set absent;
 	if (!by_group) {
-		assert_int_equal(window_restore(&f->window, r), 0);
+		assert_int_equal(fixture_restore(f, r, 5), 0);
 		return;
 	}
 	assert_int_equal(group_set_create(&absent, &f->arena, f->config.group_bits), 0);

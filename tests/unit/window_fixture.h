@@ -375,3 +375,26 @@ static inline void compare(const struct fixture *f)
 				(long long)f->got.list[i].key, (long long)f->want.list[i].end,
 				(long long)f->want.list[i].key);
 }
+
+// Write the window's state, `part_keys` a part, each of one pane or of the sliding groups at most.
+static inline void fixture_snapshot(struct fixture *f, struct snapshot_writer *w,
+	uint32_t part_keys)
+{
+	uint32_t parts = 1;
+	w->part_keys = part_keys;
+	while (!window_snapshot(&f->window, w, parts == 1))
+		parts++;
+	assert_true(parts >= f->window.parts.runs);
+}
+
+// Restore it likewise.  Returns 0 or -errno.
+static inline int fixture_restore(struct fixture *f, struct snapshot_reader *r, uint32_t part_keys)
+{
+	int result = 1;
+	uint32_t parts = 0;
+	r->part_keys = part_keys;
+	for (; result == 1; parts++)
+		result = window_restore(&f->window, r, parts == 0);
+	assert_true(result != 0 || parts >= 2 * f->window.parts.runs);
+	return result;
+}
