@@ -12,6 +12,23 @@ from cluster_case import RECOVERY, ClusterCase
 
 SECONDS = 45  # that the job is paced to take
 
+# Hardly two bids share a price: nearly all of them are keys, of one window.
+LARGE = """version: 1
+job: large
+workers: {{count: 2, state_memory: 256MiB}}
+recovery: {{survive: 1 host, retention: 32MiB}}
+operators:
+  - {{id: source, kind: nexmark, events: {events}, pace: {pace}/s, rate: 1000/s}}
+  - id: counts
+    kind: window_aggregate
+    input: source.bid
+    key: [auction, price]
+    window: {{tumbling: 100h}}
+    aggregates: [num: count()]
+  - {{id: some, kind: filter, input: counts, where: price % 20 == 0}}
+  - {{id: sink, kind: csv, input: some, path: {path}}}
+"""
+
 
 class Repair(ClusterCase):
     def holders(self, name):
@@ -57,6 +74,27 @@ class Repair(ClusterCase):
             self.start_node(holder[0])
         self.await_whole(name)
         self.expect_end(name, "q5", "out")
+
+    def test_a_large_state_is_given_to_a_new_replica(self):
+        """Of tens of MiB, in thousands of parts; the one that got it goes on with it alone."""
+        self.cluster("abc")
+        events, seconds = 1200000, 20
+        for name in ("alone", "out"):
+            self.write(name + ".yaml", LARGE.format(events=events, pace=events // seconds,
+                                                    path=self.path(name)))
+        job = self.weir("submit", self.path("out.yaml")).stdout.split()[0]
+        self.await_that(lambda: self.runs(job), "it does not run")
+        time.sleep(seconds / 2)  # for the state to become large
+        first, second = self.holders(job)
+        self.lose(job, second)
+        self.await_whole(job)
+        self.lose(job, first)
+        ended = self.await_end(job)
+        self.assertEqual(ended["state"], "finished", self.explain())
+        self.weir("run", "--workers=1", "--set=source.pace=1000000000/s", self.path("alone.yaml"))
+        self.assertGreater(len(self.rows("alone")), 1000)
+        self.assertEqual(self.rows("out"), self.rows("alone"))
+        self.assertIn("has a new replica", self.weir("events").stdout)
 
     def test_status_says_what_a_replica_waits_for(self):
         self.cluster("ab")
