@@ -94,13 +94,22 @@ static int sink_publish(void *self, struct weir_context *ctx)
 }
 
 // What is wrong with the state itself is said elsewhere.
+static int say(const struct sink_rows *s, struct weir_context *ctx, int result)
+{
+	if (result < 0 && result != -EBADMSG && result != -ENODATA)
+		fail(ctx, s->file->path, result);
+	return result;
+}
+
 static int sink_restore(void *self, struct weir_context *ctx, struct snapshot_reader *r)
 {
-	struct sink_rows *s = self;
-	int error = sink_rows_restore(self, ctx, r);
-	if (error != 0 && error != -EBADMSG && error != -ENODATA)
-		fail(ctx, s->file->path, error);
-	return error;
+	return say(self, ctx, sink_rows_restore(self, ctx, r));
+}
+
+static int sink_restore_part(void *self, struct weir_context *ctx, struct snapshot_reader *r,
+	bool first)
+{
+	return say(self, ctx, sink_rows_restore_part(self, ctx, r, first));
 }
 
 const struct weir_operator sink_csv = {
@@ -120,5 +129,5 @@ const struct weir_operator sink_csv = {
 	.restore = sink_restore,
 	.publish = sink_publish,
 	.snapshot_part = sink_rows_snapshot_part,
-	.restore_part = sink_rows_restore_part,
+	.restore_part = sink_restore_part,
 };

@@ -39,6 +39,7 @@ class NodeRules(Rules):
         self.alone = defaultdict(set)       # by node: places
         self.admitted, self.gave_up = defaultdict(set), defaultdict(set)
         self.repaired = defaultdict(set)
+        self.welcome = defaultdict(set)     # by place: who ever admitted the one that has it now
         self.stored, self.begun, self.ungated = {}, set(), set()  # by (node, task)
         self.gated = {}
         self.answered, self.consumed = {}, {}  # by (node, channel)
@@ -52,6 +53,7 @@ class NodeRules(Rules):
     def on_node_joined(self, e):
         self.place[e.node] = e.number("place")
         self.holder[e.number("place")] = e.node
+        self.welcome[e.number("place")] = set()
         self.boot[e.node] = e.hexadecimal("boot")
         if e.fields["anew"] == "0":
             self.whole.add(e.node)
@@ -75,6 +77,7 @@ class NodeRules(Rules):
     def on_place_admitted(self, e):
         place = e.number("place")
         self.admitted[e.node].add(place)
+        self.welcome[place].add(e.node)
         self.told[e.node].pop(place, None)
         self.alone[e.node].discard(place)
         self.gave_up[e.node].discard(place)
@@ -137,7 +140,8 @@ class NodeRules(Rules):
         place, key = self.twin_place(e), (e.node, e.number("task"))
         self.ungated.add(key)
         self.gated.pop(key, None)
-        missing = [n for n in self.living([self.holder[place]]) if place not in self.admitted[n]]
+        # Who is told before the owner that the new one is lost again had admitted it all the same.
+        missing = [n for n in self.living([self.holder[place]]) if n not in self.welcome[place]]
         self.expect("G12", not missing, e, f"{missing} did not admit the place")
 
     def on_items_fed(self, e):
