@@ -214,10 +214,9 @@ static void test_parts(void **state)
 	}
 }
 
-// As many keys a part as the reader says, or as lie in so many bytes.
-static void test_read_in_parts(void **state)
+// Write a run and be at its first key.
+static struct group_directory written(struct fixture *f)
 {
-	struct fixture *f = *state;
 	struct snapshot_writer w;
 	struct group_directory d;
 	section_begin(f, &w);
@@ -225,6 +224,14 @@ static void test_read_in_parts(void **state)
 	section_end(f, &w);
 	memset(f->seen, 0, sizeof(f->seen));
 	assert_int_equal(group_directory_read(&d, &f->reader), 0);
+	return d;
+}
+
+// As many keys a part as the reader says, or as lie in so many bytes.
+static void test_read_in_parts(void **state)
+{
+	struct fixture *f = *state;
+	written(f);
 	f->reader.part_keys = 9;
 	uint32_t seen = 0, parts = 0;
 	for (int result = 1; result == 1; parts++) {
@@ -300,13 +307,7 @@ static void test_damaged_directories(void **state)
 static void test_key_of_another_group(void **state)
 {
 	struct fixture *f = *state;
-	struct snapshot_writer w;
-	struct group_directory d;
-	section_begin(f, &w);
-	run_write(f, &w);
-	section_end(f, &w);
-	memset(f->seen, 0, sizeof(f->seen));
-	assert_int_equal(group_directory_read(&d, &f->reader), 0);
+	struct group_directory d = written(f);
 	uint32_t group = key_group(f->hashes[1], BITS);
 	f->hashes[1] ^= 1ull << 63;
 	assert_int_equal(group_run_read_group(&d, group, BITS, f, key_read, &f->reader), -EBADMSG);
