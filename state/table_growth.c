@@ -84,7 +84,7 @@ static uint32_t next_capacity(const struct table *t)
 	return limit_of(t, capacity) < t->expected ? 2 * capacity : capacity;
 }
 
-// Take the next arrays, beside for now.
+// Take the next arrays, beside those in use.
 static int next_take(struct table *t, uint32_t capacity)
 {
 	if (capacity > CAPACITY_MAX)
